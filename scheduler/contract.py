@@ -1,0 +1,105 @@
+"""What scheduler and worker say to each other over HTTP: paths, messages, words. The one module a worker imports.
+
+Every request of a worker carries `Authorization: Bearer <worker token>`; everything about one job carries the lease
+id. Bodies are JSON but for files, which are sent as they are. Answers: 200/204, or `{"error": {code, message, hint}}`
+with 401 (token), 404 (no such job), 409 `stale-lease` (another attempt owns the job), 410 `job-over` (cancelled or
+finished: stop and forget), 413, 503 with Retry-After.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+PREFIX = "/scheduler/v1"
+
+# Paths below PREFIX, with the job's uuid filled in by `path`.
+RESERVE = "/reserve"  # POST ReserveRequest -> 200 Claim | 204 nothing in time
+START = "/jobs/{uuid}/start"  # POST {lease} -> {lease_until, ert_seconds}
+EXTEND = "/jobs/{uuid}/extend"  # POST {lease} -> {lease_until, ert_seconds}
+PROGRESS = "/jobs/{uuid}/progress"  # POST {lease, progress: Progress} -> {} ; 410 tells a worker to stop
+LOG = "/jobs/{uuid}/log"  # POST {lease, sequence, text} -> {} ; the same sequence twice is kept once
+FILE = "/jobs/{uuid}/files/{name}"  # PUT raw bytes, ?lease=&sha256= -> {sha256, size}
+RESULT = "/jobs/{uuid}/result"  # POST {lease, files: [{name, sha256, size, media_type}], summary, timings} -> {}
+FAIL = "/jobs/{uuid}/fail"  # POST {lease, code, message, hint, retry} -> {state}
+RELEASE = "/jobs/{uuid}/release"  # POST {lease} -> {} ; hands the job back at once, the attempt does not count
+BLOB = "/blobs/{sha256}"  # GET -> raw bytes of a job's input or model package
+
+STATES = ("queued", "running", "done", "failed", "cancelled")
+FINAL_STATES = frozenset({"done", "failed", "cancelled"})
+
+# Stages of a preview in their order, with what a person reads.
+STAGES = {
+    "queued": "Waiting for a worker",
+    "loading": "Loading the model",
+    "reading": "Reading the region",
+    "enhancing": "Enhancing contrast",
+    "inferring": "Running the model",
+    "decoding": "Finding objects",
+    "measuring": "Measuring objects",
+    "drawing": "Drawing the overlay",
+    "uploading": "Saving the result",
+}
+
+RESULT_FILES = {
+    "overlay.png": "image/png",
+    "probability.ome.tif": "image/tiff",
+    "labels.ome.tif": "image/tiff",
+    "objects.csv": "text/csv",
+    "objects.geojson": "application/geo+json",
+    "manifest.json": "application/json",
+    "log.txt": "text/plain",
+}
+
+
+def path(template: str, **names: str) -> str:
+    return PREFIX + template.format(**names)
+
+
+@dataclass(frozen=True)
+class ReserveRequest:
+    """A worker asking for a job. `capabilities` are the tubes it serves, such as `preview.cpu`."""
+
+    worker: str
+    capabilities: tuple[str, ...] = ("preview",)
+    timeout_seconds: float = 20.0
+    warm_models: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a job is: a stage of STAGES, the fraction of the whole in 0..1, a sentence, and tiles when inferring."""
+
+    stage: str
+    fraction: float = 0.0
+    message: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A job handed to a worker: everything it needs to run it, and the lease it runs under."""
+
+    uuid: str
+    kind: str
+    attempt: int
+    lease: str
+    lease_until: float
+    ert_seconds: float
+    package_sha256: str
+    input_sha256: str
+    model: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    source: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, body: dict[str, Any]) -> Claim:
+        return cls(**{name: body[name] for name in cls.__dataclass_fields__})

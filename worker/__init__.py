@@ -1,0 +1,1 @@
+"""Computing: read, enhance, tile, infer, decode, measure, render; training; and the supervised worker process."""

@@ -1,0 +1,25 @@
+"""Scores of segmentations against ground truth, on label images (y, x) and masks."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def average_precision(truth: np.ndarray, found: np.ndarray, overlap: float = 0.5) -> float:
+    """TP / (TP + FP + FN) of instance labels at an intersection over union above `overlap` (Caicedo et al. 2019)."""
+    truth_count, found_count = len(np.unique(truth[truth > 0])), len(np.unique(found[found > 0]))
+    if truth_count == 0 or found_count == 0:
+        return float(truth_count == found_count)
+    width = int(found.max()) + 1
+    pairs, counts = np.unique(truth.astype(np.int64) * width + found, return_counts=True)
+    truth_ids, found_ids = np.divmod(pairs, width)
+    truth_areas, found_areas = np.bincount(truth.ravel()), np.bincount(found.ravel())
+    union = truth_areas[truth_ids] + found_areas[found_ids] - counts
+    hits = int(((counts / union > overlap) & (truth_ids > 0) & (found_ids > 0)).sum())
+    return hits / (truth_count + found_count - hits)
+
+
+def dice(truth: np.ndarray, found: np.ndarray) -> float:
+    """Dice coefficient of two boolean masks; 1 where both are empty."""
+    total = int(truth.sum()) + int(found.sum())
+    return 2 * int((truth & found).sum()) / total if total else 1.0
