@@ -38,10 +38,23 @@ def _optional_path(text: str) -> Path | None:
     return Path(text) if text else None
 
 
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip().lower() for name in text.split(",") if name.strip())
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    return "" if value is None else ",".join(value) if isinstance(value, tuple) else str(value)
+
+
 SETTINGS = (
     Setting("data", Path("data"), Path, "Folder of documents, blobs, queue, secrets and worker caches."),
     Setting("host", "127.0.0.1", str, "Address the web server listens on."),
     Setting("port", 8080, int, "Port the web server listens on; 0 takes any free one."),
+    Setting(
+        "hosts", (), _names, "Host names answered to, with commas; empty: any, or only localhost when listening on it."
+    ),
     Setting("web_threads", 32, int, "Threads of the web server: requests, long polls and event streams at once."),
     Setting("event_streams", 16, int, "Server-sent event streams at once; beyond them pages fall back to polling."),
     Setting("beanstalkd", "", str, "host:port of a running beanstalkd; empty: `up` starts its own."),
@@ -80,7 +93,7 @@ SETTINGS = (
 
 
 class Settings:
-    """Values of `SETTINGS` as attributes; immutable. Build with `read_settings` or, in tests, with keyword arguments."""
+    """Values of `SETTINGS` as attributes; immutable. Made by `read_settings` or, in tests, from keyword arguments."""
 
     def __init__(self, **values: Any) -> None:
         known = {setting.name: setting.default for setting in SETTINGS}
@@ -97,6 +110,10 @@ class Settings:
 
     def replace(self, **values: Any) -> Settings:
         return Settings(**(self.__dict__ | values))
+
+    def environment(self) -> dict[str, str]:
+        """The variables from which `read_settings` makes the same settings in another process."""
+        return {setting.variable: _written(getattr(self, setting.name)) for setting in SETTINGS}
 
     @property
     def documents_file(self) -> Path:
