@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import datetime
 from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
+from skimage import io
 
 from worker.heads.watershed import decode_instances
 from worker.training import augment
-from worker.training.data import Example, patches, read_nuclei
+from worker.training.data import Example, patches, read_nuclei, scale_range
+from worker.training.description import CARDS, Description, Sample, shown_with_overlay
 from worker.training.loop import Plan, train
 from worker.training.network import build_unet
 from worker.training.scores import average_precision
 
 PATCH, DRAWN, BATCH = 256, 352, 8
+PERCENTILES = (1.0, 99.8)
+SEED_HEIGHT, SMOOTHING, MINIMUM_AREA = 0.1, 1.0, 12
 SHARE_OF_KIND = {"fluorescence": 0.62, "stained-tissue": 0.26, "brightfield-grey": 0.12}
 PLAN = Plan(steps=4000)
 
@@ -63,15 +68,104 @@ def predict(model: keras.Model, image: np.ndarray) -> np.ndarray:
     return np.asarray(model(padded[None], training=False))[0, :height, :width].astype(np.float32)
 
 
+def decode(maps: np.ndarray) -> np.ndarray:
+    """Labels (y, x) of maps (y, x, 2) with the settings the package will carry."""
+    return decode_instances(
+        maps[..., 0], maps[..., 1], seed_height=SEED_HEIGHT, smoothing=SMOOTHING, minimum_area=MINIMUM_AREA
+    )
+
+
 def scores_by_kind(model: keras.Model, examples: list[Example]) -> dict[str, list[float]]:
     """AP at IoU 0.5 of each image, by kind."""
     found: dict[str, list[float]] = {}
     for example in examples:
-        maps = predict(model, example.image)
-        labels = decode_instances(maps[..., 0], maps[..., 1], minimum_area=12)
+        labels = decode(predict(model, example.image))
         found.setdefault(example.kind, []).append(average_precision(example.truth, labels))
     return found
 
 
 def mean_score(model: keras.Model, examples: list[Example]) -> float:
     return float(np.mean([score for kind in scores_by_kind(model, examples).values() for score in kind]))
+
+
+KINDS = {
+    "fluorescence": "fluorescence",
+    "stained-tissue": "stained tissue (H&E)",
+    "brightfield-grey": "bright-field",
+}
+ORIGIN = "BBBC038v1, 2018 Data Science Bowl stage 1, image {name}, kept for validation"
+SAMPLES = (("5ba4facefc94", "Fluorescence"), ("7f55678298ad", "Stained tissue"))
+
+
+def describe(model: keras.Model, data: Path) -> Description:
+    """The words, scores on `val` and samples of the package."""
+    training, held_out = read_nuclei(data, "train"), read_nuclei(data, "val")
+    by_kind = scores_by_kind(model, held_out)
+    by_kind["all"] = [score for scores in by_kind.values() for score in scores]
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    scores = [
+        {
+            "dataset": f"BBBC038v1 validation, {KINDS.get(kind, 'all kinds')}",
+            "split": "val",
+            "metric": "AP at IoU 0.5",
+            "value": round(float(np.mean(values)), 3),
+            "images": len(values),
+            "date": today,
+        }
+        for kind, values in by_kind.items()
+    ]
+    card = (CARDS / "nuclei.md").read_text(encoding="utf-8")
+    return Description(
+        id="nuclei",
+        version="1.0.0",
+        name="Nuclei",
+        description="Cell nuclei, one by one, in fluorescence, bright-field and stained tissue images.",
+        licence="CC-BY-4.0",
+        cite=[
+            {"text": "Caicedo et al. 2019, Nucleus segmentation across imaging experiments",
+             "doi": "10.1038/s41592-019-0612-7"},
+            {"text": "Ronneberger et al. 2015, U-Net", "doi": "10.1007/978-3-319-24574-4_28"},
+        ],
+        tags=["nuclei", "cells", "instance-segmentation", "fluorescence-light-microscopy", "bright-field-microscopy",
+              "histology", "2d", "tensorflow", "keras", "unet", "zooscope"],
+        channel_names=["red", "green", "blue"],
+        output_channels=["foreground", "distance"],
+        percentiles=PERCENTILES,
+        pixel_size_um=None,
+        card=card.format(
+            train_images=len(training),
+            val_images=len(held_out),
+            tissue_images=sum(example.kind == "stained-tissue" for example in training),
+            parameters=f"{model.count_params():,}",
+            scores="\n".join(f"- {row['dataset']}: {row['value']:.3f} ({row['images']} images)" for row in scores),
+        ),
+        samples=[
+            Sample(f"sample_{number}.png", title, ORIGIN.format(name=name), "CC0-1.0",
+                   io.imread(data / "nuclei" / "val" / "images" / f"{name}.png"))
+            for number, (name, title) in enumerate(SAMPLES, start=1)
+        ],
+        bioimageio={"modality": "light microscopy", "target_structure": ["nucleus"], "task": "instance segmentation",
+                    "architecture_type": "unet", "out_of_scope_use": "Diagnosis; three-dimensional images."},
+        zooscope={
+            "head": {"kind": "watershed-instances", "foreground": 0, "distance": 1, "threshold": 0.5,
+                     "seed_height": SEED_HEIGHT, "smoothing": SMOOTHING, "minimum_area_px": MINIMUM_AREA,
+                     "object": "nucleus", "objects": "nuclei"},
+            "input": {"grey_to_rgb": True},
+            "preview": {"maximum_pixels": 16_777_216, "colour": "#56B4E9"},
+            "finds": "cell nuclei, one by one",
+            "images": "fluorescence, bright-field, stained tissue",
+            "not_for": "diagnosis, whole cells, three-dimensional stacks, electron micrographs",
+            "pixel_size": {"value_um": 0.5, "nominal": True},
+            "task": "instances",
+            "modality": ["fluorescence", "bright-field", "histology"],
+            "structure": ["nucleus"],
+            "scores": scores,
+        },
+    )  # fmt: skip
+
+
+def picture(model: keras.Model, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A sample as shown, and with its result drawn over it; both uint8 (y, x, 3)."""
+    rgb = np.repeat(pixels[..., None], 3, axis=-1) if pixels.ndim == 2 else pixels
+    maps = predict(model, scale_range(rgb, *PERCENTILES))
+    return shown_with_overlay(rgb, decode(maps))

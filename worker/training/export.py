@@ -1,0 +1,167 @@
+"""From trained weights to a package: fold, test tensors, samples, covers, measured runtime, card, zip.
+
+`python -m worker.training.export nuclei --data ../shared/data --weights build/nuclei/best.weights.h5 --out zoo/seed`
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import platform
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from worker.training.__main__ import RECIPES
+from worker.training.description import Description, Sample
+from worker.training.network import fold_batch_normalisation, receptive_radius
+from zoo.package_build import PackageParts, build_package
+
+COVER_SIDE = 480
+STRIDE, LEVELS = 8, 4
+HALO = -(-receptive_radius(LEVELS) // STRIDE) * STRIDE
+TEST_SIDE = 2 * HALO + STRIDE
+
+
+def plain_model(recipe: Any, weights: Path) -> keras.Model:
+    """The recipe's network in float32 with batch normalisation folded into the convolutions."""
+    trained, plain = recipe.build(), recipe.build(normalise=False)
+    trained.load_weights(weights)
+    fold_batch_normalisation(trained, plain)
+    return plain
+
+
+def measured_runtime(model_file: Path, channels: int) -> dict[str, Any]:
+    """Seconds to load and trace the model, and seconds per megapixel of its forward pass, here and now."""
+    started = time.perf_counter()
+    model = keras.saving.load_model(model_file, compile=False)
+    forward = tf.function(lambda tensor: model(tensor, training=False))
+    forward(tf.zeros((1, 256, 256, channels)))
+    load_s = time.perf_counter() - started
+    tensor, durations = tf.random.uniform((1, 1024, 1024, channels)), []
+    for _ in range(5):
+        started = time.perf_counter()
+        forward(tensor)
+        durations.append(time.perf_counter() - started)
+    megapixels = 1024 * 1024 / 1e6
+    return {
+        "load_s": round(load_s, 2),
+        "seconds_per_megapixel": round(float(np.median(durations)) / megapixels, 3),
+        "measured_on": f"{os.cpu_count()} cores {platform.machine()}",
+        "n": len(durations),
+    }
+
+
+def export(recipe: Any, data: Path, weights: Path, out: Path) -> Path:
+    """Write `<out>/<id>.zip`."""
+    model = plain_model(recipe, weights)
+    description: Description = recipe.describe(model, data)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        model_file = folder / "model.keras"
+        model.save(model_file)
+        test = _test_tensors(model, description, folder)
+        sample_files = [_save(folder / sample.file, sample.pixels) for sample in description.samples]
+        covers = _covers(recipe, model, description.samples[0], folder)
+        card = folder / "README.md"
+        card.write_text(description.card, encoding="utf-8")
+        zooscope = description.zooscope | {
+            "ert": {"cpu": measured_runtime(model_file, len(description.channel_names))},
+            "frames": 1,
+            "stride": STRIDE,
+            "halo": HALO,
+            "samples": [sample.to_json() for sample in description.samples],
+        }
+        parts = PackageParts(
+            id=description.id,
+            version=description.version,
+            name=description.name,
+            description=description.description,
+            licence=description.licence,
+            authors=[{"name": "The Zooscope founders"}],
+            cite=description.cite,
+            tags=description.tags,
+            card=card,
+            covers=covers,
+            weights=model_file,
+            keras_version=keras.__version__,
+            tensorflow_version=tf.__version__,
+            channel_names=description.channel_names,
+            output_channels=description.output_channels,
+            preprocessing=[_scale_range(description.percentiles)],
+            minimum_size=TEST_SIDE,
+            stride=STRIDE,
+            halo=HALO,
+            pixel_size_um=description.pixel_size_um,
+            test_input=test[0],
+            test_output=test[1],
+            sample=sample_files[0],
+            attachments=sample_files[1:],
+            bioimageio=description.bioimageio | {"model_parameter_count": model.count_params()},
+            zooscope=zooscope,
+        )
+        return build_package(parts, out / f"{description.id}.zip")
+
+
+def _scale_range(percentiles: tuple[float, float]) -> dict[str, Any]:
+    low, high = percentiles
+    axes = ["channel", "y", "x"]
+    return {"id": "scale_range", "kwargs": {"axes": axes, "min_percentile": low, "max_percentile": high}}
+
+
+def normalised(pixels: np.ndarray, channels: int, percentiles: tuple[float, float]) -> np.ndarray:
+    """Raw pixels to the network's input (y, x, channel), as the package's preprocessing does it."""
+    from worker.training.data import scale_range
+
+    pixels = pixels[..., None] if pixels.ndim == 2 else pixels
+    return scale_range(np.repeat(pixels, channels, axis=-1) if pixels.shape[-1] < channels else pixels, *percentiles)
+
+
+def _test_tensors(model: keras.Model, description: Description, folder: Path) -> tuple[Path, Path]:
+    channels = len(description.channel_names)
+    pixels = description.samples[0].pixels[:TEST_SIDE, :TEST_SIDE]
+    raw = pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], channels, axis=-1)
+    maps = np.asarray(model(normalised(raw, channels, description.percentiles)[None], training=False))
+    files = folder / "test_input.npy", folder / "test_output.npy"
+    np.save(files[0], raw[None].astype(np.float32))
+    np.save(files[1], maps.astype(np.float32))
+    return files
+
+
+def _save(path: Path, pixels: np.ndarray, **options: Any) -> Path:
+    Image.fromarray(pixels).save(path, **options)
+    return path
+
+
+def _covers(recipe: Any, model: keras.Model, sample: Sample, folder: Path) -> list[Path]:
+    """The first sample with its result drawn over it, and as it is; both square."""
+    before, after = recipe.picture(model, sample.pixels)
+    side = min(before.shape[:2])
+    pictures = []
+    for name, pixels in (("cover.jpg", after), ("cover_before.jpg", before)):
+        square = Image.fromarray(pixels[:side, :side]).resize((COVER_SIDE, COVER_SIDE), Image.Resampling.LANCZOS)
+        square.save(folder / name, quality=86)
+        pictures.append(folder / name)
+    return pictures
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m worker.training.export", description=__doc__)
+    parser.add_argument("recipe", choices=sorted(RECIPES))
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    recipe = importlib.import_module(RECIPES[arguments.recipe])
+    print(export(recipe, arguments.data, arguments.weights, arguments.out))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,311 @@
+"""Model packages: bioimage.io model descriptions 0.5 in a zip, read with `bioimageio.spec`.
+
+What the standard has no word for stands in `config.zooscope`: the head, measured runtimes, preview limits, samples.
+A package is checked as a stranger's file: the archive first, then the description, then that every file it names is in
+the archive and has the sha256 that it names. Nothing is ever fetched from elsewhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from zoo.errors import UserError
+from zoo.package_archive import check_archive
+from zoo.settings import Settings
+
+DESCRIPTION_NAMES = ("rdf.yaml", "bioimageio.yaml")
+MAXIMUM_DESCRIPTION = 2**20
+MAXIMUM_CARD = 2**18
+HEADS = ("probability-mask", "watershed-instances")
+RUNNABLE_WEIGHTS = ("keras_v3",)
+DEFAULT_STRIDE, DEFAULT_HALO = 32, 128
+
+
+class PackageInvalid(UserError):
+    code = "package-invalid"
+    status = 422
+
+
+@dataclass(frozen=True)
+class ModelPackage:
+    """What the rest of Zooscope needs to know of a model package; `path` is the zip.
+
+    `axes` is the order of the network's input and output tensors, such as "byxc". `pixel_size_um` is the side of the
+    pixels the model was made for in micrometres, None when it has none; when `pixel_size_nominal`, it is only told,
+    never used to resize. `stride` and `halo` are in the model's pixels. `cover` shows a result; `cover_before` the same
+    picture without it, or is empty.
+    """
+
+    path: Path
+    sha256: str
+    size: int
+    id: str
+    version: str
+    name: str
+    description: str
+    licence: str
+    authors: list[dict[str, Any]]
+    cite: list[dict[str, Any]]
+    tags: list[str]
+    axes: str
+    channels: int
+    channel_names: list[str]
+    output_channels: list[str]
+    preprocessing: list[dict[str, Any]]
+    postprocessing: list[dict[str, Any]]
+    weights_format: str
+    weights_file: str
+    weights_sha256: str
+    head: dict[str, Any]
+    ert: dict[str, Any]
+    stride: int
+    halo: int
+    pixel_size_um: float | None
+    pixel_size_nominal: bool
+    grey_to_rgb: bool
+    frames: int
+    preview: dict[str, Any]
+    samples: list[dict[str, Any]]
+    cover: str
+    cover_before: str
+    card: str
+    finds: str = ""
+    images: str = ""
+    not_for: str = ""
+    scores: list[dict[str, Any]] = field(default_factory=list)
+    test_input: str = ""
+    test_output: str = ""
+    created: str = ""
+
+    def open(self, member: str) -> bytes:
+        """The bytes of one file of the package; raises `PackageInvalid` if it is not there."""
+        with zipfile.ZipFile(self.path) as archive:
+            try:
+                return archive.read(member)
+            except KeyError as error:
+                raise PackageInvalid(f"The package {self.id} has no file {member!r}.") from error
+
+    def extract_weights(self, folder: Path) -> Path:
+        """Write the weights file into `folder` (made if missing) under its own base name; returns its path."""
+        folder.mkdir(parents=True, exist_ok=True)
+        target = folder / Path(self.weights_file).name
+        with zipfile.ZipFile(self.path) as archive, archive.open(self.weights_file) as source, target.open("wb") as out:
+            shutil.copyfileobj(source, out)
+        return target
+
+
+def file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_package(path: Path, settings: Settings) -> ModelPackage:
+    """Check the zip at `path` and read its description; raises `ArchiveRefused` or `PackageInvalid`."""
+    size = path.stat().st_size
+    if size > settings.package_bytes:
+        raise PackageInvalid(
+            f"The package has {size / 2**20:.0f} MiB; {settings.package_bytes / 2**20:.0f} MiB are allowed."
+        )
+    check_archive(path, settings.package_bytes * 2)
+    with zipfile.ZipFile(path) as archive:
+        raw = _raw_description(archive)
+        described = _validated(archive)
+        _check_files(archive, raw)
+        card_file = _source(raw.get("documentation"))
+        card = archive.read(card_file)[:MAXIMUM_CARD].decode("utf-8", "replace") if card_file else ""
+    return _package(path, size, raw, described, card)
+
+
+def _raw_description(archive: zipfile.ZipFile) -> dict[str, Any]:
+    import yaml
+
+    names = [name for name in DESCRIPTION_NAMES if name in archive.namelist()]
+    if not names:
+        raise PackageInvalid("The package has no rdf.yaml.", "Make it with bioimageio.spec's save_bioimageio_package.")
+    if archive.getinfo(names[0]).file_size > MAXIMUM_DESCRIPTION:
+        raise PackageInvalid(f"{names[0]} is larger than {MAXIMUM_DESCRIPTION // 2**20} MiB.")
+    try:
+        raw = yaml.safe_load(archive.read(names[0]))
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise PackageInvalid(f"{names[0]} is not valid YAML: {str(error).splitlines()[0]}.") from error
+    if not isinstance(raw, dict) or raw.get("type") != "model":
+        raise PackageInvalid(f"{names[0]} does not describe a model.", "Set `type: model`.")
+    for source in _sources(raw):
+        if "://" in source:
+            raise PackageInvalid(
+                f"The package refers to {source[:80]!r} outside itself.", "Put every file into the package."
+            )
+    return raw
+
+
+def _validated(archive: zipfile.ZipFile) -> Any:
+    from bioimageio.spec import InvalidDescr, ValidationContext, load_description
+    from bioimageio.spec.model.v0_5 import ModelDescr
+
+    with ValidationContext(perform_io_checks=False, log_warnings=False):
+        described = load_description(archive, perform_io_checks=False)
+    if isinstance(described, InvalidDescr):
+        details = described.validation_summary.details
+        problems = [f"{'.'.join(map(str, error.loc))}: {error.msg}" for detail in details for error in detail.errors]
+        raise PackageInvalid(
+            f"The model description is not valid: {'; '.join(problems[:3])}.",
+            "Check it with `bioimageio validate-format`.",
+        )
+    if not isinstance(described, ModelDescr):
+        raise PackageInvalid(
+            "The model description is older than 0.5.",
+            "Convert it with `bioimageio update-format` and package it again.",
+        )
+    return described
+
+
+def _sources(node: Any) -> Iterator[str]:
+    """Every file a description refers to, at any depth; citations and links name pages, not files."""
+    if isinstance(node, list):
+        for item in node:
+            yield from _sources(item)
+    if not isinstance(node, dict):
+        return
+    for key, value in node.items():
+        if key == "source" and isinstance(value, str):
+            yield value
+        elif key in ("covers",) and isinstance(value, list):
+            yield from (source for item in value if (source := _source(item)))
+        elif key in ("documentation", "icon") and isinstance(value, str) and "." in value:
+            yield value
+        elif key not in ("cite", "links", "training_data", "authors", "config", "maintainers"):
+            yield from _sources(value)
+
+
+def _source(node: Any) -> str:
+    """The file name of a reference, written plainly or with its sha256."""
+    if isinstance(node, dict):
+        node = node.get("source")
+    return node if isinstance(node, str) else ""
+
+
+def _check_files(archive: zipfile.ZipFile, raw: dict[str, Any]) -> None:
+    present = set(archive.namelist())
+    for source in _sources(raw):
+        if source not in present:
+            raise PackageInvalid(f"The package lacks {source!r}, which its description names.")
+    for entry in raw.get("weights", {}).values():
+        if isinstance(entry, dict) and entry.get("sha256") and entry.get("source") in present:
+            with archive.open(entry["source"]) as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+            if digest != entry["sha256"]:
+                raise PackageInvalid(f"{entry['source']!r} is not the file its sha256 names.")
+
+
+def _axis_letter(axis: Any) -> str:
+    return {"batch": "b", "channel": "c", "index": "i", "time": "t"}.get(axis.type, str(axis.id))
+
+
+def _weights(described: Any) -> tuple[str, str, str]:
+    for weights_format in RUNNABLE_WEIGHTS:
+        entry = getattr(described.weights, weights_format, None)
+        if entry is not None:
+            return weights_format, str(entry.source), str(entry.sha256 or "")
+    offered = ", ".join(name for name, entry in described.weights if entry is not None)
+    raise PackageInvalid(
+        f"The package has weights as {offered}; Zooscope runs {', '.join(RUNNABLE_WEIGHTS)}.",
+        "Add weights saved as a .keras file.",
+    )
+
+
+def _head(config: dict[str, Any], output_channels: list[str]) -> dict[str, Any]:
+    head = dict(config.get("head") or {"kind": "probability-mask", "channel": 0})
+    if head.get("kind") not in HEADS:
+        raise PackageInvalid(f"The head {head.get('kind')!r} is not known.", f"Known heads: {', '.join(HEADS)}.")
+    for role in ("channel", "foreground", "distance"):
+        index = head.get(role, 0)
+        if not isinstance(index, int) or not 0 <= index < len(output_channels):
+            raise PackageInvalid(
+                f"The head's {role} is {index!r}; the model has {len(output_channels)} output channels."
+            )
+    return head
+
+
+def _operators(entries: Any) -> list[dict[str, Any]]:
+    return [entry.model_dump(mode="json", exclude_none=True) for entry in entries]
+
+
+def _package(path: Path, size: int, raw: dict[str, Any], described: Any, card: str) -> ModelPackage:
+    if len(described.inputs) != 1 or len(described.outputs) != 1:
+        raise PackageInvalid("Zooscope runs models with one input and one output tensor.")
+    given, made = described.inputs[0], described.outputs[0]
+    axes = "".join(_axis_letter(axis) for axis in given.axes)
+    if sorted(axes) != sorted("bcyx") or "".join(_axis_letter(axis) for axis in made.axes) != axes:
+        raise PackageInvalid(
+            f"The input's axes are {axes!r}; Zooscope runs models whose input and output have batch, channel, y and x."
+        )
+    channels = next(axis for axis in given.axes if axis.type == "channel")
+    x_axis = next(axis for axis in given.axes if str(axis.id) == "x")
+    outputs = [str(name) for name in next(axis for axis in made.axes if axis.type == "channel").channel_names]
+    config = (raw.get("config") or {}).get("zooscope") or {}
+    weights_format, weights_file, weights_sha256 = _weights(described)
+    pixel_size = config.get("pixel_size") or {}
+    covers = [_source(cover) for cover in raw.get("covers") or []] + ["", ""]
+    halo = max((int(getattr(axis, "halo", 0)) for axis in made.axes), default=0)
+    return ModelPackage(
+        path=path,
+        sha256=file_sha256(path),
+        size=size,
+        id=str(described.id or path.stem),
+        version=str(described.version or "1"),
+        name=described.name,
+        description=described.description,
+        licence=str(described.license or ""),
+        authors=[author.model_dump(mode="json", exclude_none=True) for author in described.authors],
+        cite=[entry.model_dump(mode="json", exclude_none=True) for entry in described.cite],
+        tags=list(described.tags),
+        axes=axes,
+        channels=len(channels.channel_names),
+        channel_names=[str(name) for name in channels.channel_names],
+        output_channels=outputs,
+        preprocessing=_operators(given.preprocessing),
+        postprocessing=_operators(made.postprocessing),
+        weights_format=weights_format,
+        weights_file=weights_file,
+        weights_sha256=weights_sha256,
+        head=_head(config, outputs),
+        ert=dict(config.get("ert") or {}),
+        stride=int(config.get("stride", DEFAULT_STRIDE)),
+        halo=int(config.get("halo", halo or DEFAULT_HALO)),
+        pixel_size_um=pixel_size.get("value_um") or _micrometres(x_axis),
+        pixel_size_nominal=bool(pixel_size.get("nominal", False)),
+        grey_to_rgb=bool((config.get("input") or {}).get("grey_to_rgb", False)),
+        frames=int(config.get("frames", 1)),
+        preview=dict(config.get("preview") or {}),
+        samples=list(config.get("samples") or []),
+        cover=covers[0],
+        cover_before=covers[1],
+        card=card,
+        finds=str(config.get("finds", "")),
+        images=str(config.get("images", "")),
+        not_for=str(config.get("not_for", "")),
+        scores=list(config.get("scores") or []),
+        test_input=_source(raw["inputs"][0].get("test_tensor")),
+        test_output=_source(raw["outputs"][0].get("test_tensor")),
+        created=str(raw.get("timestamp", "")),
+    )
+
+
+UNITS_UM = {"nanometer": 1e-3, "micrometer": 1.0, "millimeter": 1e3, "angstrom": 1e-4}
+
+
+def _micrometres(axis: Any) -> float | None:
+    unit = UNITS_UM.get(str(axis.unit))
+    return float(axis.scale) * unit if unit else None
+
+
+def to_document(package: ModelPackage) -> dict[str, Any]:
+    """The document of one model version: everything of the package but its path."""
+    document = {name: value for name, value in package.__dict__.items() if name != "path"}
+    return document | {"package_sha256": package.sha256, "package_bytes": package.size}
