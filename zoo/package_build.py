@@ -113,7 +113,7 @@ def _describe(parts: PackageParts) -> Any:
         name=parts.name,
         description=parts.description,
         license=parts.licence,  # type: ignore[arg-type]
-        authors=[v0_5.Author(**author) for author in parts.authors],
+        authors=[v0_5.Author(**author) for author in parts.authors],  # type: ignore[arg-type]
         cite=[v0_5.CiteEntry(**entry) for entry in parts.cite],  # type: ignore[arg-type]
         tags=parts.tags,
         documentation=FileDescr(source=parts.card),

@@ -39,8 +39,8 @@ def test_what_was_written_is_read(package_file: Path) -> None:
     assert (package.id, package.version, package.axes, package.channels) == ("cells", "1.0.0", "byxc", 3)
     assert package.output_channels == ["foreground", "distance"]
     assert package.head == INSTANCES_HEAD
-    # The standard puts the conversion to float32 before what was given.
-    assert [step["id"] for step in package.preprocessing] == ["ensure_dtype", "scale_range"]
+    # The standard converts to float32 before and after what was given.
+    assert [step["id"] for step in package.preprocessing] == ["ensure_dtype", "scale_range", "ensure_dtype"]
     assert package.preprocessing[1]["kwargs"]["max_percentile"] == 99.8
     assert (package.stride, package.halo, package.grey_to_rgb) == (8, 64, True)
     assert package.sha256 == file_sha256(package_file)
