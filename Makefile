@@ -1,0 +1,73 @@
+# make run   installs what is missing and starts Zooscope; options: make run UP="--port 9000 --workers 2"
+# make test  installs what the tests need as well and runs them; options: make test PYTEST="tests/zoo -k blobs"
+# Steps that were done are remembered by stamps in .venv and repeated only when their lock changes.
+
+SHELL := /bin/bash
+BIN := .venv/bin
+UP ?=
+PYTEST ?=
+LOCK := $(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --quiet
+
+.PHONY: run test lint install install-tests lock screenshots bench clean help
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n '1,3s/^# //p' Makefile
+	@echo "others     make install, lint, lock, screenshots, bench, clean"
+
+run: install
+	@exec $(BIN)/python -m zooscope up $(UP)
+
+test: install-tests
+	$(BIN)/python -m pytest $(PYTEST)
+
+lint: install-tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m mypy
+
+install: .venv/made .venv/service .venv/accelerator web/node_modules/.package-lock.json
+	@install/system.sh beanstalkd
+
+install-tests: install .venv/tests
+	@install/system.sh chromium
+
+.venv/made: install/uv.lock install/environment.sh
+	@install/environment.sh
+	@touch $@
+
+.venv/service: requirements.lock pyproject.toml .venv/made
+	@install/packages.sh service
+	@touch $@
+
+.venv/tests: requirements-dev.lock .venv/service
+	@install/packages.sh tests
+	@touch $@
+
+.venv/accelerator: install/gpu.lock .venv/service
+	@install/packages.sh accelerator
+	@touch $@
+
+web/node_modules/.package-lock.json: web/package-lock.json web/package.json .venv/made
+	@install/front_end.sh
+	@touch $@
+
+# Take the newest versions that pyproject.toml allows: look at the difference before committing it.
+lock: .venv/made
+	$(LOCK) --upgrade pyproject.toml -o requirements.lock
+	$(LOCK) --upgrade pyproject.toml --extra dev -c requirements.lock -o requirements-dev.lock
+	$(LOCK) --upgrade install/uv.in -o install/uv.lock
+	$(LOCK) --upgrade install/node.in -o install/node.lock
+	$(LOCK) --upgrade install/gpu.in -c requirements.lock -o install/gpu.lock
+
+screenshots: install-tests
+	$(BIN)/python docs/screenshots.py
+
+bench: install
+	$(BIN)/python -m benchmarks.start_up
+	$(BIN)/python -m benchmarks.preview_latency
+	$(BIN)/python -m benchmarks.tiled_engine
+
+# What was installed and cached goes; data/ stays.
+clean:
+	rm -rf .venv web/node_modules *.egg-info build .mypy_cache .ruff_cache .pytest_cache .hypothesis
