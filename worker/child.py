@@ -1,0 +1,213 @@
+"""The process that computes: `python -m worker.child`, fed by the supervisor, one job at a time.
+
+JSON lines on stdin: first `{"settings"}`, then `{"run": {job, package, package_sha256, input, out, heartbeat,
+settings, source}}` and `{"cancel": job}`; `job` is the lease. JSON lines on stdout: `{"event": "ready"}`, and for the
+job at hand `progress` {stage, fraction, message}, `log` {text}, and at last one of `done` {files, summary, timings},
+`cancelled`, `error` {code, message, hint, retry}. Whatever code prints goes to stderr. A closed stdin means that the
+supervisor is gone: the process ends at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import errno
+import importlib
+import json
+import os
+import queue
+import sys
+import threading
+import traceback
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TextIO
+
+from scheduler.contract import Progress
+from worker.confinement import die_with_parent, limit_resources
+from worker.heartbeat import Heartbeat
+from zoo.errors import Unavailable, ZooscopeError
+from zoo.settings import Settings
+
+ENGINE = "worker.preview"
+BEAT_SECONDS = 0.5
+STARTUP_SECONDS = 180.0  # importing the engine counts as progress for this long
+
+
+class Child:
+    """Runs jobs with `engine` (a module with PreviewJob, ModelCache and run_preview) and reports on `answers`."""
+
+    def __init__(self, engine: str, commands: TextIO, answers: TextIO) -> None:
+        self._engine_name = engine
+        self._commands = commands
+        self._answers = answers
+        self._answer_lock = threading.Lock()
+        self._jobs: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._cancelled: set[str] = set()
+        self._heartbeat: Heartbeat | None = None
+        self._imported = threading.Event()
+        self._packages: OrderedDict[str, Any] = OrderedDict()
+
+    def serve(self) -> None:
+        """Read the settings, import the engine, run jobs until killed."""
+        self._settings = Settings(**json.loads(self._commands.readline())["settings"])
+        limit_resources(self._settings.result_file_bytes, self._settings.worker_memory_bytes)
+        threading.Thread(target=self._listen, daemon=True).start()
+        self._import()
+        self._tell(event="ready")
+        while True:
+            self._run(self._jobs.get())
+
+    def _listen(self) -> None:
+        for line in self._commands:
+            command = json.loads(line)
+            if "run" in command:
+                self._heartbeat = Heartbeat(Path(command["run"]["heartbeat"]))
+                self._jobs.put(command["run"])
+            elif "cancel" in command:
+                self._cancelled.add(command["cancel"])
+        os._exit(0)
+
+    def _import(self) -> None:
+        beating = threading.Thread(target=self._beat_while_importing, daemon=True)
+        beating.start()
+        self._engine = importlib.import_module(self._engine_name)
+        self._package_reader = importlib.import_module("zoo.packages")
+        self._crop_reader = importlib.import_module("zoo.images")
+        self._models = self._engine.ModelCache(self._settings)
+        self._imported.set()
+        beating.join()
+
+    def _beat_while_importing(self) -> None:
+        for _ in range(int(STARTUP_SECONDS / BEAT_SECONDS)):
+            if self._imported.wait(BEAT_SECONDS):
+                return
+            self._beat()
+
+    def _beat(self) -> None:
+        if self._heartbeat is not None:
+            self._heartbeat.beat()
+
+    def _run(self, request: dict[str, Any]) -> None:
+        job = request["job"]
+        self._beat()
+        try:
+            done = self._preview(request)
+        except ZooscopeError as error:
+            outcome = _known_error(error)
+        except OSError as error:
+            outcome = self._disk_error(job, error)
+        except Exception as error:
+            outcome = self._unexpected_error(job, error)
+        else:
+            outcome = {"event": "done", "files": done.files, "summary": done.summary, "timings": done.timings}
+        if job in self._cancelled:
+            outcome = {"event": "cancelled"}
+        self._cancelled.clear()
+        self._tell(job=job, **outcome)
+
+    def _preview(self, request: dict[str, Any]) -> Any:
+        job = request["job"]
+
+        def report(progress: Progress) -> None:
+            self._beat()
+            self._tell(event="progress", job=job, **asdict(progress))
+
+        def log(text: str) -> None:
+            self._beat()
+            self._tell(event="log", job=job, text=text)
+
+        def cancelled() -> bool:
+            self._beat()
+            return job in self._cancelled
+
+        package = self._package(request["package_sha256"], Path(request["package"]))
+        crop = self._crop_reader.decode_crop(Path(request["input"]))
+        preview = self._engine.PreviewJob(
+            package=package, crop=crop, settings=request["settings"], source=request["source"]
+        )
+        return self._engine.run_preview(preview, self._models, Path(request["out"]), report, log, cancelled)
+
+    def _package(self, sha256: str, file: Path) -> Any:
+        """The parsed package, kept as long as its model may be warm: parsing takes longer than a small preview."""
+        if sha256 not in self._packages:
+            self._packages[sha256] = self._package_reader.read_package(file, self._settings)
+        self._packages.move_to_end(sha256)
+        while len(self._packages) > self._settings.worker_models:
+            self._packages.popitem(last=False)
+        return self._packages[sha256]
+
+    def _disk_error(self, job: str, error: OSError) -> dict[str, Any]:
+        if error.errno == errno.ENOSPC:
+            message = "The worker's disk is full: the result could not be written."
+            hint = "Try again later; the operator must free disk space for the worker."
+            return {"event": "error", "code": "worker-disk-full", "message": message, "hint": hint, "retry": True}
+        if error.errno == errno.EFBIG:
+            message = "A file of the result is larger than this service allows."
+            hint = "Choose a smaller region."
+            return {"event": "error", "code": "result-too-large", "message": message, "hint": hint, "retry": False}
+        return self._unexpected_error(job, error)
+
+    def _unexpected_error(self, job: str, error: Exception) -> dict[str, Any]:
+        self._tell(event="log", job=job, text=_short_traceback(error))
+        if isinstance(error, MemoryError):
+            message, hint = "The worker ran out of memory.", "Choose a smaller region or a smaller tile size."
+            return {"event": "error", "code": "out-of-memory", "message": message, "hint": hint, "retry": True}
+        message = f"The preview stopped with an unexpected error ({type(error).__name__})."
+        hint = "The log says where; run the job again or tell the operator."
+        return {"event": "error", "code": "unexpected-error", "message": message, "hint": hint, "retry": True}
+
+    def _tell(self, **answer: Any) -> None:
+        line = json.dumps(answer, default=_plain)
+        with self._answer_lock:
+            self._answers.write(line + "\n")
+            self._answers.flush()
+
+
+def _known_error(error: ZooscopeError) -> dict[str, Any]:
+    retry = isinstance(error, Unavailable)
+    return {"event": "error", "code": error.code, "message": error.message, "hint": error.hint, "retry": retry}
+
+
+def _short_traceback(error: Exception) -> str:
+    # File names without their folders: the log is shown to the job's owner.
+    lines = ["Traceback (most recent call last):"]
+    for frame in traceback.extract_tb(error.__traceback__):
+        lines.append(f"  {Path(frame.filename).name}:{frame.lineno} in {frame.name}: {frame.line or ''}")
+    lines.append(f"{type(error).__name__}: {error}")
+    return "\n".join(lines) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    """Numbers of NumPy as Python's own."""
+    if callable(item := getattr(value, "item", None)):
+        return item()
+    raise TypeError(f"{type(value).__name__} cannot be part of a result")
+
+
+@contextlib.contextmanager
+def _private_pipes() -> Iterator[tuple[TextIO, TextIO]]:
+    """Stdin and stdout for the protocol alone: whatever reads 0 finds nothing, whatever prints to 1 goes to stderr."""
+    commands = os.fdopen(os.dup(0), encoding="utf-8")
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    with Path(os.devnull).open("rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
+    os.dup2(2, 1)
+    with commands, answers:
+        yield commands, answers
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m worker.child", description="Computes previews for a worker.")
+    parser.add_argument("--parent", type=int, required=True, help="process id of the supervisor")
+    parser.add_argument("--engine", default=ENGINE, help="module with PreviewJob, ModelCache and run_preview")
+    options = parser.parse_args(arguments)
+    die_with_parent(options.parent)
+    with _private_pipes() as (commands, answers):
+        Child(options.engine, commands, answers).serve()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,206 @@
+"""The scheduler's HTTP API as a worker sees it: one method per message of `scheduler.contract`, with typed errors.
+
+A client holds one `requests.Session`, so use one per thread. Every message but `reserve` may be sent twice without
+harm, and is when a kept-alive connection turns out to be closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+from requests.auth import AuthBase
+
+from scheduler import contract
+from zoo.errors import Unavailable, ZooscopeError
+
+CONNECT_SECONDS = 3.0
+ANSWER_SECONDS = 15.0
+TRANSFER_SECONDS = 60.0  # between two bytes of an upload or download, and for the answer to an upload
+CHUNK_BYTES = 2**20
+
+
+class StaleLease(ZooscopeError):
+    """Another attempt owns the job now: forget it."""
+
+    code = "stale-lease"
+    status = 409
+
+
+class JobOver(ZooscopeError):
+    """The job was cancelled or is finished: stop and forget it."""
+
+    code = "job-over"
+    status = 410
+
+
+class BadToken(ZooscopeError):
+    """The scheduler does not know this worker's token."""
+
+    code = "bad-token"
+    status = 401
+
+
+class ServiceAway(Unavailable):
+    """The scheduler cannot be reached, or answers that it cannot work now.
+
+    `answered` is true when it answered with a status that says it failed (500), not that it is away (502-504).
+    """
+
+    code = "scheduler-away"
+
+    def __init__(self, message: str, hint: str = "", answered: bool = False) -> None:
+        super().__init__(message, hint)
+        self.answered = answered
+
+
+class Refused(ZooscopeError):
+    """The scheduler refused a message; code, status, message and hint are its own."""
+
+    def __init__(self, code: str, status: int, message: str, hint: str = "") -> None:
+        super().__init__(message, hint)
+        self.code = code
+        self.status = status
+
+
+@dataclass(frozen=True)
+class LeaseTime:
+    """What start and extend answer: the lease's end (epoch seconds of the scheduler) and its length from now."""
+
+    until: float
+    seconds: float
+
+
+class _Bearer(AuthBase):
+    """The token as an auth object, because requests lets a .netrc overrule a plain header."""
+
+    def __init__(self, token: str) -> None:
+        self.token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self.token}"
+        return request
+
+
+class SchedulerClient:
+    """Talks to the scheduler at `server` (`http://host:port`) with the worker's token."""
+
+    def __init__(self, server: str, token: str) -> None:
+        self.server = server.rstrip("/")
+        self._session = requests.Session()
+        self._session.auth = _Bearer(token)
+
+    def close(self) -> None:
+        self._session.close()
+
+    def reserve(self, request: contract.ReserveRequest) -> contract.Claim | None:
+        """Wait for a job, up to the request's `timeout_seconds`; None when there was none."""
+        timeout = request.timeout_seconds + ANSWER_SECONDS
+        path = contract.path(contract.RESERVE)
+        # A reserve that was answered to nobody has claimed a job, so it is never repeated blindly.
+        with self._answer("POST", path, repeat=False, timeout=timeout, json=request.to_json()) as response:
+            return None if response.status_code == 204 else contract.Claim.from_json(response.json())
+
+    def start(self, uuid: str, lease: str) -> LeaseTime:
+        return _lease_time(self._post(contract.START, uuid, {"lease": lease}))
+
+    def extend(self, uuid: str, lease: str) -> LeaseTime:
+        return _lease_time(self._post(contract.EXTEND, uuid, {"lease": lease}))
+
+    def progress(self, uuid: str, lease: str, progress: contract.Progress) -> None:
+        self._post(contract.PROGRESS, uuid, {"lease": lease, "progress": progress.to_json()})
+
+    def log(self, uuid: str, lease: str, sequence: int, text: str) -> None:
+        self._post(contract.LOG, uuid, {"lease": lease, "sequence": sequence, "text": text})
+
+    def put_file(self, uuid: str, lease: str, name: str, file: Path, sha256: str) -> None:
+        """Upload one file of a result; the scheduler checks it against `sha256`."""
+        path = contract.path(contract.FILE, uuid=uuid, name=name)
+        with (
+            file.open("rb") as stream,
+            self._answer(
+                "PUT",
+                path,
+                repeat=False,
+                timeout=TRANSFER_SECONDS,
+                params={"lease": lease, "sha256": sha256},
+                data=stream,
+                headers={"Content-Type": "application/octet-stream"},
+            ),
+        ):
+            pass
+
+    def result(self, uuid: str, lease: str, files: list[dict[str, Any]], summary: Any, timings: Any) -> None:
+        self._post(contract.RESULT, uuid, {"lease": lease, "files": files, "summary": summary, "timings": timings})
+
+    def fail(self, uuid: str, lease: str, code: str, message: str, hint: str = "", retry: bool = True) -> None:
+        body = {"lease": lease, "code": code, "message": message, "hint": hint, "retry": retry}
+        self._post(contract.FAIL, uuid, body)
+
+    def release(self, uuid: str, lease: str) -> None:
+        self._post(contract.RELEASE, uuid, {"lease": lease})
+
+    @contextmanager
+    def blob(self, sha256: str) -> Iterator[Iterator[bytes]]:
+        """The bytes of a job's input or package, in chunks, not yet verified."""
+        path = contract.path(contract.BLOB, sha256=sha256)
+        with self._answer("GET", path, repeat=True, timeout=TRANSFER_SECONDS, stream=True) as response:
+            yield _chunks(response)
+
+    def _post(self, template: str, uuid: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        path = contract.path(template, uuid=uuid)
+        with self._answer("POST", path, repeat=True, timeout=ANSWER_SECONDS, json=body) as response:
+            return response.json() if response.content else {}
+
+    @contextmanager
+    def _answer(
+        self, method: str, path: str, *, repeat: bool, timeout: float, **options: Any
+    ) -> Iterator[requests.Response]:
+        times = (CONNECT_SECONDS, timeout)
+        # Redirects would carry the token to wherever they point.
+        options.update(timeout=times, allow_redirects=False)
+        url = self.server + path
+        try:
+            try:
+                response = self._session.request(method, url, **options)
+            except requests.ConnectionError:
+                if not repeat:
+                    raise
+                response = self._session.request(method, url, **options)
+            with response:
+                _raise_for(response)
+                yield response
+        except (requests.RequestException, ValueError) as error:
+            raise ServiceAway(f"The scheduler at {self.server} does not answer ({type(error).__name__}).") from error
+
+
+def _chunks(response: requests.Response) -> Iterator[bytes]:
+    yield from response.iter_content(CHUNK_BYTES)
+
+
+def _lease_time(body: Mapping[str, Any]) -> LeaseTime:
+    return LeaseTime(float(body["lease_until"]), float(body["ert_seconds"]))
+
+
+def _raise_for(response: requests.Response) -> None:
+    status = response.status_code
+    if status in (200, 201, 204):
+        return
+    try:
+        error = response.json()["error"]
+        code, message, hint = str(error["code"]), str(error["message"]), str(error.get("hint", ""))
+    except (ValueError, KeyError, TypeError):
+        code, message, hint = "unexpected-answer", f"The scheduler answered with status {status}.", ""
+    if status == StaleLease.status:
+        raise StaleLease(message, hint)
+    if status == JobOver.status:
+        raise JobOver(message, hint)
+    if status == BadToken.status:
+        raise BadToken(message, hint or "Start the worker with the token from the server's secrets folder.")
+    if status >= 500 and status != 507:  # 507: the server's disk is full, which waiting does not mend
+        raise ServiceAway(message, hint, answered=status not in (502, 503, 504))
+    raise Refused(code, status, message, hint)

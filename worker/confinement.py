@@ -1,0 +1,67 @@
+"""What the child process may see and use: an environment without secrets, and limits it sets itself at its start."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import signal
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from zoo.settings import SETTINGS, Settings
+
+OPEN_FILES = 1024
+PR_SET_PDEATHSIG = 1
+
+# Names let through to the child; everything else (tokens, cloud credentials, proxies) stays behind.
+_PASSED = {"PATH", "LANG", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TMPDIR", "SYSTEMROOT", "PYTHONPATH", "VIRTUAL_ENV"}
+_PASSED_PREFIXES = ("LC_", "NVIDIA_", "CUDA_HOME", "CUDA_PATH", "XLA_")
+_SETTINGS_KEPT_BACK = {"worker_token", "worker_server", "beanstalkd", "data", "seed_folder"}
+
+
+def child_environment(environment: Mapping[str, str], settings: Settings, device: str, home: str) -> dict[str, str]:
+    """The environment of a child computing on `device` (`cpu` or `gpu:<index>`)."""
+    kept = {name: value for name, value in environment.items() if name in _PASSED or name.startswith(_PASSED_PREFIXES)}
+    kept |= {"HOME": home, "TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONUNBUFFERED": "1", "PYTHONNOUSERSITE": "1"}
+    kept["CUDA_VISIBLE_DEVICES"] = device.removeprefix("gpu:") if device.startswith("gpu") else "-1"
+    if device.startswith("gpu"):
+        kept["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
+    if settings.cpu_threads:
+        threads = str(settings.cpu_threads)
+        kept |= {"OMP_NUM_THREADS": threads, "TF_NUM_INTRAOP_THREADS": threads, "TF_NUM_INTEROP_THREADS": threads}
+    return kept
+
+
+def child_settings(settings: Settings) -> dict[str, Any]:
+    """The settings a child gets, as JSON: limits and counts, no secrets, no addresses, no folders."""
+    return {
+        setting.name: getattr(settings, setting.name)
+        for setting in SETTINGS
+        if setting.name not in _SETTINGS_KEPT_BACK and isinstance(getattr(settings, setting.name), int | float | str)
+    }
+
+
+def limit_resources(file_bytes: int, memory_bytes: int = 0) -> None:
+    """No core dumps, bounded files (count and size) and, unless 0, a bounded address space; cannot be undone."""
+    _lower(resource.RLIMIT_CORE, 0)
+    _lower(resource.RLIMIT_NOFILE, OPEN_FILES)
+    _lower(resource.RLIMIT_FSIZE, file_bytes)
+    if memory_bytes:
+        _lower(resource.RLIMIT_AS, memory_bytes)
+
+
+def _lower(kind: int, limit: int) -> None:
+    _, hard = resource.getrlimit(kind)
+    if hard != resource.RLIM_INFINITY:
+        limit = min(limit, hard)
+    resource.setrlimit(kind, (limit, limit))
+
+
+def die_with_parent(parent: int) -> None:
+    """Ask Linux to kill this process when its parent ends; elsewhere the closed stdin must do."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # it ended before the line above
+        os._exit(1)
