@@ -3,7 +3,7 @@
 settings, preview_settings, errors, identifiers, secrets     what every room needs
 documents, document_fields, documents_sqlite, sqlite_search  records with a revision, and the search in them
 blobs, disk                                                  files named by their sha256
-packages, package_archive, package_build                    bioimage.io model packages, read and written
-catalogue                                                   the published models; seed/ holds those that come along
-images, roi, display, channel_fit and their modules         reading, cutting and showing images
+packages, package_archive, package_build                     bioimage.io model packages, read and written
+catalogue                                                    the published models; seed/ holds those that come along
+images, roi, display, channel_fit and their modules          reading, cutting and showing images
 """

@@ -67,10 +67,14 @@ class Query:
     """What to search for. Fields are dotted paths into the body; lists match by any of their elements.
 
     `text`: every word must occur somewhere in the strings of the body (accents and case do not matter), the last one
-    as the beginning of a word. `filters`: any of the values of a field (no values: no filter), all of the fields;
-    numbers and booleans equal their spelling. `ranges`: inclusive, None for no limit. `facets`: how many documents have each value of a field,
-    under everything but the filter on that field. `sort`: `_score` or a field; documents without it come last, a
-    list counts by its least element, or its greatest when descending; ties by id. `page` counts from 1.
+    as the beginning of a word.
+    `filters`: any of the values of a field (no values: no filter), all of the fields; numbers and booleans equal their
+    spelling.
+    `ranges`: numbers from and to, inclusive; None for no limit.
+    `facets`: how many documents have each value of a field, under everything but the filter on that field.
+    `sort`: `_score` or a field; documents without it come last, a list counts by its least element, or its greatest
+    when descending; ties by id.
+    `page` counts from 1.
     """
 
     text: str = ""
