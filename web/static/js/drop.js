@@ -1,0 +1,30 @@
+/** Getting a file: dropped anywhere on the page, pasted, or chosen; uploaded with its progress in view. */
+import { upload } from "./api.js";
+import { $$, showError } from "./dom.js";
+
+/** `got(image)` is called with the uploaded image; errors stand in `note`. */
+export function acceptFiles({ input, progress, note, got }) {
+  async function take(file) {
+    if (!file) return;
+    showError(note, null);
+    progress.hidden = false;
+    try {
+      got(await upload(file, (fraction) => { progress.value = fraction; }));
+    } catch (error) {
+      showError(note, error);
+    } finally {
+      progress.hidden = true;
+      input.value = "";
+    }
+  }
+  const over = (on) => $$(".drop-zone, .viewer").forEach((zone) => zone.classList.toggle("over", on));
+  input.addEventListener("change", () => take(input.files[0]));
+  addEventListener("paste", (event) => take(event.clipboardData.files[0]));
+  addEventListener("dragover", (event) => { event.preventDefault(); over(true); });
+  addEventListener("dragleave", (event) => event.relatedTarget || over(false));
+  addEventListener("drop", (event) => {
+    event.preventDefault();
+    over(false);
+    take(event.dataTransfer.files[0]);
+  });
+}

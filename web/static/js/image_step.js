@@ -1,0 +1,106 @@
+/** Step 1 of a preview: where the image comes from, what it is, its pixel size, planes, channels and contrast. */
+import { api } from "./api.js";
+import { $, $$, facts, h, showError } from "./dom.js";
+import { acceptFiles } from "./drop.js";
+import { bytes, number } from "./units.js";
+
+const SOURCES = { file: "From the file. Correct it if it is wrong.", user: "As you gave it.",
+  none: "Not in the file. Give it if you know it: sizes come in µm, and the model can resize." };
+
+/** `got(image)`: another image was chosen; `changed(part)`: plane, channels or pixel size were. */
+export function imageStep({ state, viewer, got, changed }) {
+  const note = $("#image-error");
+  acceptFiles({ input: $("#file"), progress: $("#upload-progress"), note, got });
+  for (const button of $$("[data-sample]")) {
+    button.onclick = () => takeSample(button.dataset.sampleModel, Number(button.dataset.sample));
+  }
+
+  async function takeSample(model, sample) {
+    try {
+      got(await api("/images/from-sample", { json: { model, sample } }));
+    } catch (error) {
+      showError(note, error);
+    }
+  }
+
+  async function listEarlier() {
+    const { items } = await api("/images?size=12").catch(() => ({ items: [] }));
+    $("#earlier").hidden = !items.length;
+    $("#earlier-list").replaceChildren(...items.map((image) => h("li", {}, h("button",
+      { class: "pick", type: "button", click: () => got(image) },
+      h("img", { src: image.urls.thumbnail, alt: "", width: 56, height: 56, loading: "lazy" }),
+      h("span", {}, h("strong", {}, image.name), h("span", { class: "hint" }, `${image.width} × ${image.height} px`))))));
+  }
+
+  $("#plane").oninput = ({ target }) => {
+    state.plane = Number(target.value);
+    sayPlane();
+    changed("plane");
+  };
+  const sayPlane = () => { $("#plane-value").value = `${state.plane + 1} of ${state.image.planes}`; };
+
+  function readPixelSize() {
+    const input = $("#pixel-size");
+    const um = Number(input.value.replace(",", ".")) * $("#pixel-unit").value;
+    const wrong = !(um > 0 && um < 1e4) && input.value.trim() !== "";
+    input.setAttribute("aria-invalid", wrong);
+    showError(note, wrong && { message: `The pixel size is ${input.value}.`, hint: "Give a number above 0, or nothing." });
+    if (!wrong) {
+      Object.assign(state, { pixelSize: um || null, pixelSizeFrom: um ? "user" : "none" });
+      sayPixelSize();
+      changed("pixelSize");
+    }
+  }
+  $("#pixel-size").onchange = readPixelSize;
+  $("#pixel-unit").onchange = readPixelSize;
+  const sayPixelSize = () => { $("#pixel-size-hint").textContent = SOURCES[state.pixelSizeFrom]; };
+
+  function drawChannels({ rgb, channels, channel_names: names }) {
+    $("#channels").hidden = rgb || channels < 2;
+    $("#channel-chips").replaceChildren(...Array.from({ length: channels }, (_, index) => {
+      const box = h("input", { type: "checkbox", value: index, change: pickChannels });
+      box.checked = !state.channels || state.channels.includes(index);
+      return h("label", { class: "chip" }, box, names[index] || `Channel ${index + 1}`);
+    }));
+  }
+  function pickChannels() {
+    const boxes = $$("#channel-chips input");
+    const chosen = boxes.filter((box) => box.checked).map((box) => Number(box.value));
+    state.channels = chosen.length && chosen.length < boxes.length ? chosen : null;
+    changed("channels");
+  }
+
+  const filter = () => {
+    viewer.osd.drawer.canvas.style.filter = `brightness(${$("#brightness").value}) contrast(${$("#contrast").value})`;
+  };
+  $("#brightness").oninput = filter;
+  $("#contrast").oninput = filter;
+
+  /** Show what `state.image` is. */
+  function show() {
+    const { image } = state;
+    const size = `${image.width} × ${image.height} px`;
+    showError(note, null);
+    $("#image-summary").textContent = image.name;
+    $("#viewer-title").replaceChildren(h("strong", {}, image.name), ` ${size}`);
+    $("#image-facts").hidden = false;
+    $("#image-facts-list").replaceChildren(...facts([["Size", size],
+      ["Pixels", `${image.dtype}, ${image.rgb ? "colour" : `${image.channels} channel${image.channels > 1 ? "s" : ""}`}`],
+      ["Planes", image.planes > 1 && number(image.planes)], ["File", `${image.format}, ${bytes(image.bytes)}`],
+      ["Origin", image.origin && `${image.origin.origin} · ${image.origin.licence}`]].filter(([, value]) => value)));
+    const um = state.pixelSize;
+    $("#pixel-unit").value = um && um < 0.1 ? "0.001" : "1";
+    $("#pixel-size").value = um ? Number((um / $("#pixel-unit").value).toPrecision(6)) : "";
+    sayPixelSize();
+    $("#plane-control").hidden = image.planes < 2;
+    Object.assign($("#plane"), { max: image.planes - 1, value: state.plane });
+    sayPlane();
+    drawChannels(image);
+    $("#samples").open = false;
+    $("#step-image").classList.add("ready");
+    $("#step-image").open = !um;
+    $("#viewer-empty").replaceChildren();
+  }
+  listEarlier();
+  return { show, takeSample };
+}
