@@ -1,0 +1,237 @@
+"""`zooscope preview`: one model on one region, in this process, with the files a job of the service would give.
+
+Everything that can be refused is checked before TensorFlow is imported. Files are written to a folder beside the
+output and moved there when all of them are whole, so that a mistake leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from scheduler.contract import STAGES, Progress
+from zoo.channel_fit import fit_channels
+from zoo.errors import UserError
+from zoo.images import Crop, ImageInfo, PixelSize, decode_crop, encode_crop, inspect, read_region
+from zoo.packages import ModelPackage, file_sha256, read_package
+from zoo.pixel_scale import check_budget, scale_to_model
+from zoo.preview_settings import PREVIEW_SETTINGS, PreviewSetting, resolve
+from zoo.roi import Region
+from zoo.settings import Settings, read_settings
+
+SEED_FOLDER = Path(__file__).parent.parent / "zoo" / "seed"
+BAR = "{desc:<22} {percentage:3.0f}%|{bar:30}| {elapsed}{postfix}"
+
+
+class BadArgument(UserError):
+    code = "bad-argument"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asks for, checked."""
+
+    package: ModelPackage
+    info: ImageInfo
+    image: Path
+    region: Region
+    plane: int
+    channels: tuple[int, ...] | None
+    pixel_size: PixelSize | None
+    settings: dict[str, Any]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("image", type=Path, help="PNG, JPEG or TIFF file")
+    parser.add_argument("--model", required=True, help="a model that comes with Zooscope, or a package's .zip file")
+    parser.add_argument("-o", "--out", type=Path, required=True, help="folder for the result's files")
+    parser.add_argument("--roi", help="region x,y,width,height in pixels; the whole image if left out")
+    parser.add_argument("--plane", default="0", help="plane of a stack, counted from 0")
+    parser.add_argument("--channels", help="channels, counted from 0, with commas between them; all if left out")
+    parser.add_argument("--pixel-size", help="side of a pixel in µm, in place of what the file says")
+    parser.add_argument("--device", default="auto", help="auto, cpu or gpu:<number>")
+    group = parser.add_argument_group("settings of the preview")
+    for setting in PREVIEW_SETTINGS:
+        group.add_argument(
+            _flag(setting), dest=f"setting_{setting.name}", metavar=_metavar(setting), help=_help(setting)
+        )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the preview; returns 0. Raises typed errors, after which nothing of it is in the output folder."""
+    settings = read_settings()
+    request = _checked(arguments, settings)
+    out = _writable(arguments.out)
+    crop, source = _cropped(request, settings)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as name:
+        result = Path(name) / "result"
+        result.mkdir()
+        with _bar() as bar:
+            summary = _compute(request, crop, source, arguments.device, settings, result, bar)
+        _move(result, out)
+    objects = "1 object" if summary["objects"] == 1 else f"{summary['objects']} objects"
+    print(f"{objects} in {summary['width']} x {summary['height']} pixels: {arguments.out}")
+    return 0
+
+
+def _flag(setting: PreviewSetting) -> str:
+    return "--" + setting.name.replace("_", "-")
+
+
+def _metavar(setting: PreviewSetting) -> str:
+    return "|".join(str(choice) for choice in setting.choices) if setting.choices else setting.unit or "N"
+
+
+def _help(setting: PreviewSetting) -> str:
+    default = "" if setting.default is None else f" Default: {setting.default}, unless the model has its own."
+    return (setting.help + default).replace("%", "%%")
+
+
+def _checked(arguments: argparse.Namespace, settings: Settings) -> Request:
+    """Check everything there is to check without computing; raises UserErrors."""
+    image: Path = arguments.image
+    if not image.is_file():
+        raise BadArgument(f"There is no file {str(image)!r}.", "Give the path of an image.")
+    package = read_package(find_package(arguments.model, settings), settings)
+    given = {
+        setting.name: value
+        for setting in PREVIEW_SETTINGS
+        if (value := getattr(arguments, f"setting_{setting.name}")) is not None
+    }
+    resolved = resolve(given, package.head)
+    info = inspect(image, image.name, settings)
+    region = Region(0, 0, info.width, info.height) if arguments.roi is None else Region.parse(arguments.roi)
+    region.inside(info.width, info.height)
+    channels = None if arguments.channels is None else tuple(_whole_numbers(arguments.channels, "--channels"))
+    fit_channels(info.rgb, info.channels, channels, package.channels, package.grey_to_rgb)
+    plane = _whole_numbers(arguments.plane, "--plane")
+    if len(plane) != 1 or not 0 <= plane[0] < info.planes:
+        raise BadArgument(
+            f"The image has no plane {arguments.plane}.",
+            f"Planes are counted from 0: choose from 0 to {info.planes - 1}.",
+        )
+    pixel_size = info.pixel_size if arguments.pixel_size is None else _pixel_size(arguments.pixel_size)
+    scale = scale_to_model(
+        pixel_size, package.pixel_size_um, nominal=package.pixel_size_nominal, rescale=resolved["rescale"]
+    )
+    budget = min(settings.roi_pixels, package.preview.get("maximum_pixels") or settings.roi_pixels)
+    check_budget(region.height, region.width, scale, budget)
+    return Request(package, info, image, region, plane[0], channels, pixel_size, resolved)
+
+
+def find_package(model: str, settings: Settings) -> Path:
+    """The zip of a seed model's id, or the path that was given; raises `BadArgument` naming the seed models."""
+    folder = settings.seed_folder or SEED_FOLDER
+    seeds = {path.stem: path for path in sorted(folder.glob("*.zip"))}
+    if model in seeds:
+        return seeds[model]
+    if Path(model).is_file():
+        return Path(model)
+    known = f"Models that come with Zooscope: {', '.join(seeds)}." if seeds else "Give the path of a package."
+    raise BadArgument(f"There is no model {model!r}.", known)
+
+
+def _whole_numbers(text: str, flag: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError as error:
+        raise BadArgument(
+            f"{flag} is {text!r}.", "Give whole numbers with commas between them, such as 0,2."
+        ) from error
+
+
+def _pixel_size(text: str) -> PixelSize:
+    try:
+        side = float(text)
+    except ValueError:
+        side = 0.0
+    if not 1e-6 <= side <= 1e4:
+        raise BadArgument(f"--pixel-size is {text!r}.", "Give the side of a pixel in micrometres, such as 0.25.")
+    return PixelSize(side, side)
+
+
+def _writable(out: Path) -> Path:
+    """The output folder's resolved path, whose parent exists; raises `BadArgument` when nothing can be written."""
+    out = out.resolve()
+    try:
+        if out.exists() and not out.is_dir():
+            raise BadArgument(f"{str(out)!r} is a file.", "Give a folder for the result's files.")
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadArgument(f"The folder {str(out)!r} cannot be made: {error.strerror}.") from error
+    if not os.access(out if out.exists() else out.parent, os.W_OK):
+        raise BadArgument(f"The folder {str(out)!r} cannot be written to.", "Choose another with -o.")
+    return out
+
+
+def _cropped(request: Request, settings: Settings) -> tuple[Crop, dict[str, Any]]:
+    """The region's pixels exactly as a job of the service would carry them, and where they are from."""
+    pixels = read_region(request.image, request.image.name, settings, request.region, request.plane, request.channels)
+    rgb = request.info.rgb and request.channels in (None, (0, 1, 2))
+    crop = decode_crop(encode_crop(Crop(pixels, request.pixel_size, rgb, request.region)))
+    source = {
+        "image_name": request.image.name,
+        "image_sha256": file_sha256(request.image),
+        "roi": request.region.to_json(),
+        "plane": request.plane,
+        "channels": None if request.channels is None else list(request.channels),
+        "rgb": request.info.rgb,
+        "pixel_size_um": request.pixel_size.x_um if request.pixel_size else None,
+    }
+    return crop, source
+
+
+@contextlib.contextmanager
+def _bar() -> Iterator[tqdm]:
+    with tqdm(total=100, file=sys.stderr, bar_format=BAR, leave=False, disable=not sys.stderr.isatty()) as bar:
+        yield bar
+
+
+def _compute(
+    request: Request, crop: Crop, source: dict[str, Any], device: str, settings: Settings, folder: Path, bar: tqdm
+) -> dict[str, Any]:
+    bar.set_description_str(STAGES["loading"])
+    with _quiet_stderr():
+        from worker.preview import ModelCache, PreviewJob, run_preview
+
+        models = ModelCache(settings, device)
+
+    def report(progress: Progress) -> None:
+        bar.set_description_str(STAGES[progress.stage])
+        bar.set_postfix_str(progress.message)
+        bar.update(100 * progress.fraction - bar.n)
+
+    job = PreviewJob(request.package, crop, request.settings, source)
+    return run_preview(job, models, folder, report, lambda line: None, lambda: False).summary
+
+
+@contextlib.contextmanager
+def _quiet_stderr() -> Iterator[None]:
+    """Without the lines that TensorFlow's libraries write to stderr while they are loaded, whatever the log level."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with Path(os.devnull).open("wb") as nothing:
+        os.dup2(nothing.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def _move(result: Path, out: Path) -> None:
+    """The whole folder where there is none yet, else file by file in place of those of an earlier run."""
+    if not out.exists():
+        result.rename(out)
+        return
+    for file in sorted(result.iterdir()):
+        file.replace(out / file.name)
