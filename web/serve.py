@@ -1,0 +1,88 @@
+"""The production server: gunicorn in this process, one worker process with threads.
+
+One worker process, because live progress is handed from a worker's post to the browser's stream in memory; threads,
+because long polls and event streams wait more than they compute.
+`python -m web.serve` serves the settings in the environment; `--fd` takes over a listening socket.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from gunicorn.app.base import BaseApplication
+
+from zoo.settings import Settings, read_settings
+
+KEEPALIVE_SECONDS = 5
+GRACEFUL_SECONDS = 3
+# A client that neither sends nor reads for this long loses its thread.
+IDLE_CLIENT_SECONDS = 60.0
+# gunicorn's largest request line; the query itself is limited by web.security.
+REQUEST_LINE_BYTES = 8190
+
+
+class Server(BaseApplication):
+    """gunicorn, configured from our settings and nothing else."""
+
+    def __init__(self, settings: Settings, listener: int | None = None) -> None:
+        self.settings = settings
+        self.listener = listener
+        super().__init__()
+
+    def load_config(self) -> None:
+        host = f"[{self.settings.host}]" if ":" in self.settings.host else self.settings.host
+        values = {
+            "bind": f"{host}:{self.settings.port}" if self.listener is None else f"fd://{self.listener}",
+            "worker_class": "gthread",
+            "workers": 1,
+            "threads": self.settings.web_threads,
+            "keepalive": KEEPALIVE_SECONDS,
+            "graceful_timeout": GRACEFUL_SECONDS,
+            "limit_request_line": REQUEST_LINE_BYTES,
+            "loglevel": "warning",
+            "control_socket_disable": True,
+            "post_worker_init": _watch_for_shutdown,
+        }
+        for name, value in values.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Callable[..., Iterable[bytes]]:
+        from web.app import create_app
+
+        app = create_app(self.settings)
+        parts = app.extensions["zooscope"]
+        parts.catalogue.fill_seeds(self.settings.seed_folder)
+        return LimitedClients(app)
+
+
+class LimitedClients:
+    """WSGI in front of the application: puts a time limit on a silent client's socket."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        if "gunicorn.socket" in environ:
+            environ["gunicorn.socket"].settimeout(IDLE_CLIENT_SECONDS)
+        answer: Iterable[bytes] = self.app(environ, start_response)
+        return answer
+
+
+def _watch_for_shutdown(worker: Any) -> None:
+    worker.wsgi.app.extensions["zooscope"].stopping = lambda: not worker.alive
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m web.serve", description=__doc__)
+    parser.add_argument("--fd", type=int, help="number of an inherited listening socket")
+    arguments = parser.parse_args()
+    # gunicorn reads the command line of its process as well.
+    sys.argv = sys.argv[:1]
+    Server(read_settings(), arguments.fd).run()
+
+
+if __name__ == "__main__":
+    main()

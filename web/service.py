@@ -1,0 +1,51 @@
+"""The parts a request works with, put together once by `create_app` and reached through `service()`."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+
+from flask import current_app
+from scheduler.service import Scheduler
+from zoo.catalogue import Catalogue
+
+from zoo.blobs import DiskBlobs
+from zoo.documents import Documents
+from zoo.settings import Settings
+
+SOFTWARE_VERSION = version("zooscope")
+
+
+def _never() -> bool:
+    return False
+
+
+@dataclass
+class Service:
+    """`stopping` tells long answers (event streams) that the server is shutting down; the server sets it."""
+
+    settings: Settings
+    documents: Documents
+    blobs: DiskBlobs
+    scheduler: Scheduler
+    catalogue: Catalogue
+    streams: threading.BoundedSemaphore
+    stopping: Callable[[], bool] = _never
+    # Held while an image's blob and document are made or removed together.
+    image_lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def uploads_folder(self) -> Path:
+        return Path(self.settings.data) / "uploads"
+
+    @property
+    def renders_folder(self) -> Path:
+        return Path(self.settings.data) / "renders"
+
+
+def service() -> Service:
+    found: Service = current_app.extensions["zooscope"]
+    return found
