@@ -12,7 +12,7 @@ install() { .venv/bin/uv pip install --quiet --require-hashes --compile-bytecode
 
 case ${1:-} in
   service)
-    echo "Installing the Python packages (about 2 GB with TensorFlow; the first time takes minutes)"
+    echo "Installing the Python packages (nearly 3 GB with TensorFlow; minutes, the first time)"
     install -r requirements.lock
     # The build tool of pyproject.toml is in the lock, so nothing unlocked is fetched to install ourselves.
     .venv/bin/uv pip install --quiet --no-deps --no-build-isolation -e . ;;
