@@ -1,6 +1,6 @@
 """The process that computes: `python -m worker.child`, fed by the supervisor, one job at a time.
 
-JSON lines on stdin: first `{"settings"}`, then `{"run": {job, package, package_sha256, input, out, heartbeat,
+JSON lines on stdin: first `{"settings", "device"}`, then `{"run": {job, package, package_sha256, input, out, heartbeat,
 settings, source}}` and `{"cancel": job}`; `job` is the lease. JSON lines on stdout: `{"event": "ready"}`, and for the
 job at hand `progress` {stage, fraction, message}, `log` {text}, and at last one of `done` {files, summary, timings},
 `cancelled`, `error` {code, message, hint, retry}. Whatever code prints goes to stderr. A closed stdin means that the
@@ -32,15 +32,17 @@ from zoo.errors import Unavailable, ZooscopeError
 from zoo.settings import Settings
 
 ENGINE = "worker.preview"
+MODELS = "worker.inference"
 BEAT_SECONDS = 0.5
 STARTUP_SECONDS = 180.0  # importing the engine counts as progress for this long
 
 
 class Child:
-    """Runs jobs with `engine` (a module with PreviewJob, ModelCache and run_preview) and reports on `answers`."""
+    """Runs jobs with the modules `engine` (PreviewJob, run_preview) and `models` (ModelCache), reports on `answers`."""
 
-    def __init__(self, engine: str, commands: TextIO, answers: TextIO) -> None:
+    def __init__(self, engine: str, models: str, commands: TextIO, answers: TextIO) -> None:
         self._engine_name = engine
+        self._models_name = models
         self._commands = commands
         self._answers = answers
         self._answer_lock = threading.Lock()
@@ -52,7 +54,8 @@ class Child:
 
     def serve(self) -> None:
         """Read the settings, import the engine, run jobs until killed."""
-        self._settings = Settings(**json.loads(self._commands.readline())["settings"])
+        start = json.loads(self._commands.readline())
+        self._settings, self._device = Settings(**start["settings"]), start["device"]
         limit_resources(self._settings.result_file_bytes, self._settings.worker_memory_bytes)
         threading.Thread(target=self._listen, daemon=True).start()
         self._import()
@@ -76,7 +79,9 @@ class Child:
         self._engine = importlib.import_module(self._engine_name)
         self._package_reader = importlib.import_module("zoo.packages")
         self._crop_reader = importlib.import_module("zoo.images")
-        self._models = self._engine.ModelCache(self._settings)
+        cache = importlib.import_module(self._models_name).ModelCache
+        settings = self._settings
+        self._models = cache(settings.worker_models, device=self._device, threads=settings.cpu_threads)
         self._imported.set()
         beating.join()
 
@@ -117,7 +122,7 @@ class Child:
 
         def log(text: str) -> None:
             self._beat()
-            self._tell(event="log", job=job, text=text)
+            self._tell(event="log", job=job, text=f"{text}\n")
 
         def cancelled() -> bool:
             self._beat()
@@ -202,11 +207,12 @@ def _private_pipes() -> Iterator[tuple[TextIO, TextIO]]:
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m worker.child", description="Computes previews for a worker.")
     parser.add_argument("--parent", type=int, required=True, help="process id of the supervisor")
-    parser.add_argument("--engine", default=ENGINE, help="module with PreviewJob, ModelCache and run_preview")
+    parser.add_argument("--engine", default=ENGINE, help="module with PreviewJob and run_preview")
+    parser.add_argument("--models", default=MODELS, help="module with ModelCache")
     options = parser.parse_args(arguments)
     die_with_parent(options.parent)
     with _private_pipes() as (commands, answers):
-        Child(options.engine, commands, answers).serve()
+        Child(options.engine, options.models, commands, answers).serve()
 
 
 if __name__ == "__main__":

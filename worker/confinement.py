@@ -16,20 +16,19 @@ OPEN_FILES = 1024
 PR_SET_PDEATHSIG = 1
 
 # Names let through to the child; everything else (tokens, cloud credentials, proxies) stays behind.
-_PASSED = {"PATH", "LANG", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TMPDIR", "SYSTEMROOT", "PYTHONPATH", "VIRTUAL_ENV"}
-_PASSED_PREFIXES = ("LC_", "NVIDIA_", "CUDA_HOME", "CUDA_PATH", "XLA_")
+_PASSED = {"PATH", "LANG", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONPATH", "VIRTUAL_ENV"}
+_PASSED_PREFIXES = ("LC_", "CUDA_", "NVIDIA_", "XLA_")
 _SETTINGS_KEPT_BACK = {"worker_token", "worker_server", "beanstalkd", "data", "seed_folder"}
 
 
-def child_environment(environment: Mapping[str, str], settings: Settings, device: str, home: str) -> dict[str, str]:
-    """The environment of a child computing on `device` (`cpu` or `gpu:<index>`)."""
+def child_environment(environment: Mapping[str, str], cpu_threads: int, device: str, home: str) -> dict[str, str]:
+    """The environment of a child at home in the folder `home`; `device` is `cpu`, `gpu:<index>` or `auto`."""
     kept = {name: value for name, value in environment.items() if name in _PASSED or name.startswith(_PASSED_PREFIXES)}
-    kept |= {"HOME": home, "TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONUNBUFFERED": "1", "PYTHONNOUSERSITE": "1"}
-    kept["CUDA_VISIBLE_DEVICES"] = device.removeprefix("gpu:") if device.startswith("gpu") else "-1"
-    if device.startswith("gpu"):
-        kept["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
-    if settings.cpu_threads:
-        threads = str(settings.cpu_threads)
+    kept |= {"HOME": home, "TMPDIR": home, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONNOUSERSITE": "1"}
+    if device == "cpu":
+        kept["CUDA_VISIBLE_DEVICES"] = "-1"
+    if cpu_threads:
+        threads = str(cpu_threads)
         kept |= {"OMP_NUM_THREADS": threads, "TF_NUM_INTRAOP_THREADS": threads, "TF_NUM_INTEROP_THREADS": threads}
     return kept
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from scheduler.contract import RESULT_FILES
 from worker.client import CHUNK_BYTES, BadToken, JobOver, Refused, SchedulerClient, ServiceAway, StaleLease
-from worker.job_folder import FAILURE, JobFolder, Outcome, failure
+from worker.job_folder import FAILURE, RELEASE, JobFolder, Outcome, failure
 from zoo.errors import ZooscopeError
 
 ANSWERED_TRIES = 5  # a scheduler that keeps failing over one result must not stop the worker for ever
@@ -68,6 +68,9 @@ class Delivery:
         for sequence, text in outcome.log:
             with contextlib.suppress(Refused):
                 client.log(uuid, lease, sequence, text)
+        if outcome.kind == RELEASE:
+            client.release(uuid, lease)
+            return
         if outcome.kind == FAILURE:
             client.fail(uuid, lease, **outcome.content)
             return

@@ -17,18 +17,21 @@ from typing import Any
 from scheduler.contract import Claim
 from worker.heartbeat import Heartbeat
 
-RESULT, FAILURE = "result", "failure"
+RESULT, FAILURE, RELEASE = "result", "failure", "release"
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How an attempt ended: `content` is {files, summary, timings} or {code, message, hint, retry}; `log` is what of
-    the log was not posted yet, as (sequence, text)."""
+    """How an attempt ended.
+
+    `content` is {files, summary, timings}, or {code, message, hint, retry}, or nothing for a job that is handed back;
+    `log` is what of the log was not posted yet, as (sequence, text).
+    """
 
     kind: str
-    content: dict[str, Any]
+    content: dict[str, Any] = field(default_factory=dict)
     log: list[tuple[int, str]] = field(default_factory=list)
 
 

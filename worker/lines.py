@@ -19,13 +19,17 @@ LINE_BYTES = 2**20  # a longer line is cut: whoever writes it is not speaking th
 
 
 class LineReader:
-    """Complete lines of the pipe `fd`, which is made non-blocking; `closed` is true after its end."""
+    """Complete lines of the pipe `fd`, which is made non-blocking.
+
+    `closed` is true after the pipe's end, `released` once `fd` is no longer this pipe's.
+    """
 
     def __init__(self, fd: int) -> None:
         os.set_blocking(fd, False)
         self._fd = fd
         self._rest = b""
         self.closed = False
+        self.released = False
 
     def fileno(self) -> int:
         return self._fd
@@ -95,6 +99,7 @@ class LineProcess:
         code = self._process.wait()
         for pipe in self._pipes:
             pipe.close()
+        self.answers.released = self.prints.released = True
         return code
 
 

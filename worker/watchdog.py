@@ -1,11 +1,13 @@
 """The process that keeps leases alive: `python -m worker.watchdog`, one per supervisor, with its own connection.
 
-JSON lines on stdin: first `{"server", "token", "stall_seconds"}`, then `{"watch": {uuid, lease, seconds, elapsed, pid,
-created, heartbeat}}` when a job starts, `{"computed": lease}` when its child is done and only the upload is left, and
-`{"forget": lease}`. JSON lines on stdout: `{"event": "ready"}`, `extended` {lease, seconds} and `killed` {lease,
-reason: "hung" | "lost"}. At 90 % of the lease it looks at the child: alive and moving, the lease is extended; hung, the
-child is killed. A closed stdin means that the supervisor is gone: its child is killed, the job is handed back for
-another attempt, the process ends.
+JSON lines on stdin: first `{"server", "token", "stall_seconds"}`; for a job `{"watch": {uuid, lease, seconds,
+heartbeat, taken_over}}` when it was claimed, `{"computing": lease, "pid", "created"}` when the child has it,
+`{"computed": lease}` when only the upload is left, `{"forget": lease}` at its end. JSON lines on stdout: `{"event":
+"ready"}`, `extended` {lease, seconds} and `killed` {lease, reason: "hung" | "lost"}.
+
+At 90 % of the lease it looks at the child: alive and moving, the lease is extended; hung, the child is killed. A
+closed stdin means that the supervisor is gone: its child is killed, the job is handed back for another attempt, the
+process ends.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import signal
 import sys
 import time
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -34,28 +37,37 @@ RETRY_SECONDS = 0.5
 HUNG, LOST = "hung", "lost"
 
 
+class Phase(Enum):
+    CLAIMED = "claimed"
+    COMPUTING = "computing"
+    COMPUTED = "computed"
+
+
 @dataclass
 class Watched:
-    """One job under watch. Times are of the monotonic clock."""
+    """One job under watch; `wake_at`, of the monotonic clock, is when to look next."""
 
     uuid: str
     lease: str
     seconds: float
-    pid: int
-    created: float
     heartbeat: Heartbeat
     wake_at: float
-    computing: bool = True
-    extending: bool = False
+    phase: Phase = Phase.CLAIMED
+    pid: int = 0
+    created: float = 0.0
 
-    def child(self) -> psutil.Process | None:
-        """The child, unless it ended; a process that took over its id does not count."""
+    def child_lives(self) -> bool:
+        """Whether the child runs; a process that took over its id does not count."""
         try:
             process = psutil.Process(self.pid)
-            alive = process.create_time() == self.created and process.status() != psutil.STATUS_ZOMBIE
+            return process.create_time() == self.created and process.status() != psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
-            return None
-        return process if alive else None
+            return False
+
+    def kill_child(self) -> None:
+        if self.phase is Phase.COMPUTING and self.child_lives():
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
 
 
 class Watchdog:
@@ -84,21 +96,25 @@ class Watchdog:
 
     def obey(self, command: dict[str, Any]) -> None:
         if "watch" in command:
-            job = command["watch"]
-            self._forget()
-            wake_at = time.monotonic() + CHECK_AT * job["seconds"] - job["elapsed"]
-            try:
-                heartbeat = Heartbeat(Path(job["heartbeat"]))
-            except FileNotFoundError:
-                return  # the job ended before this line was read
-            names = ("uuid", "lease", "seconds", "pid", "created")
-            self._watched = Watched(**{name: job[name] for name in names}, heartbeat=heartbeat, wake_at=wake_at)
-        elif self._watched is None:
+            self._begin(command["watch"])
             return
-        elif command.get("computed") == self._watched.lease:
-            self._watched.computing = False
-        elif command.get("forget") == self._watched.lease:
+        job = self._watched
+        if job is None or job.lease not in command.values():
+            return  # about a job that this watchdog has given up already
+        if "computing" in command:
+            job.phase, job.pid, job.created = Phase.COMPUTING, command["pid"], command["created"]
+        elif "computed" in command:
+            job.phase = Phase.COMPUTED
+        else:
             self._forget()
+
+    def _begin(self, job: dict[str, Any]) -> None:
+        self._forget()
+        with contextlib.suppress(FileNotFoundError):  # the job ended before this line was read
+            heartbeat = Heartbeat(Path(job["heartbeat"]))
+            # A watchdog that takes over in mid-job looks at once: how much of the lease is left is not known.
+            wake_at = time.monotonic() + (0.0 if job["taken_over"] else CHECK_AT * job["seconds"])
+            self._watched = Watched(job["uuid"], job["lease"], job["seconds"], heartbeat, wake_at)
 
     def _forget(self) -> None:
         if self._watched is not None:
@@ -106,8 +122,8 @@ class Watchdog:
             self._watched = None
 
     def _look(self, job: Watched) -> None:
-        if job.computing:
-            if job.child() is None:
+        if job.phase is Phase.COMPUTING:
+            if not job.child_lives():
                 self._forget()  # the supervisor sees its child's end and says why
                 return
             # A lease may be shorter than the stall limit: a whole lease without a step is a hang as well.
@@ -132,22 +148,16 @@ class Watchdog:
     def _kill(self, job: Watched, reason: str) -> None:
         # Told before it is done: the supervisor finds the reason when it sees the child's end.
         _tell(event="killed", lease=job.lease, reason=reason)
-        _kill_group(job)
+        job.kill_child()
         self._forget()
 
     def _orphaned(self) -> None:
         job = self._watched
-        if job is None or not job.computing:
+        if job is None or job.phase is Phase.COMPUTED:
             return  # a finished result lies on disk and may still be posted under this lease
-        _kill_group(job)
+        job.kill_child()
         with contextlib.suppress(ZooscopeError):
             self._client.fail(job.uuid, job.lease, "worker-lost", "The worker's supervisor was killed.", retry=True)
-
-
-def _kill_group(job: Watched) -> None:
-    if job.computing and job.child() is not None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(job.pid, signal.SIGKILL)
 
 
 def _tell(**answer: Any) -> None:

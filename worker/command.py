@@ -1,0 +1,90 @@
+"""`zooscope worker`: one worker for the service on this machine or on another one, until it is told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import logging
+import os
+import platform
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from worker.supervisor import Supervisor
+from zoo.errors import UserError
+from zoo.identifiers import is_slug
+from zoo.secrets import worker_token
+from zoo.settings import Settings, read_settings
+
+DEVICES = re.compile(r"auto|cpu|gpu(:\d+)?")
+
+
+class BadDevice(UserError):
+    code = "bad-device"
+
+
+class BadWorkerName(UserError):
+    code = "bad-worker-name"
+
+
+class NoServer(UserError):
+    code = "no-server"
+
+
+class WorkerNameTaken(UserError):
+    code = "worker-name-taken"
+    status = 409
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--server", metavar="URL", help="the service; default: ZOOSCOPE_WORKER_SERVER, or this machine")
+    parser.add_argument(
+        "--token", help="the worker token; default: ZOOSCOPE_WORKER_TOKEN, or the one in the data folder"
+    )
+    parser.add_argument("--data", type=Path, metavar="DIR", help="folder for downloads and unfinished results")
+    parser.add_argument("--name", help="the worker's name, one of its own on each machine; default: the machine's")
+    parser.add_argument("--device", default="auto", help="cpu, gpu:0, gpu:1, ..., or auto (the default)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    settings = read_settings()
+    if arguments.data is not None:
+        settings = settings.replace(data=arguments.data)
+    server = arguments.server or settings.worker_server or f"http://{settings.host}:{settings.port}"
+    token = arguments.token or worker_token(settings)
+    name = arguments.name or re.sub(r"[^a-z0-9-]+", "-", platform.node().lower()).strip("-") or "worker"
+    return main(settings, name, server, token, arguments.device)
+
+
+def main(settings: Settings, name: str, server: str, token: str, device: str) -> int:
+    """Be a worker until SIGTERM or SIGINT; returns the exit status.
+
+    Raises `BadWorkerName`, `BadDevice`, `NoServer`, `WorkerNameTaken`, and `BadToken` when the service refuses the token.
+    """
+    if not is_slug(name):
+        raise BadWorkerName(f"{name!r} cannot be a worker's name.", "Use lower-case letters, digits and hyphens.")
+    if not DEVICES.fullmatch(device):
+        raise BadDevice(f"There is no device {device!r}.", "Use cpu, gpu:0, gpu:1, ..., or auto.")
+    if not server.startswith(("http://", "https://")):
+        raise NoServer(f"{server!r} is not the address of a service.", "Give --server http://host:port.")
+    os.umask(0o077)
+    logging.basicConfig(level=logging.INFO, format=f"worker {name}: %(message)s")
+    with _own_name(Path(settings.workers_folder) / name):
+        Supervisor(settings, name, server, token, device).run()
+    return 0
+
+
+@contextmanager
+def _own_name(folder: Path) -> Iterator[None]:
+    """Hold the worker's folder: a second worker in it would post and delete the first one's results."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise WorkerNameTaken(
+                f"Another worker called {folder.name} is running here.", "Give this one a --name of its own."
+            ) from error
+        yield
