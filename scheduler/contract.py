@@ -58,12 +58,17 @@ def path(template: str, **names: str) -> str:
 
 @dataclass(frozen=True)
 class ReserveRequest:
-    """A worker asking for a job. `capabilities` are the tubes it serves, such as `preview.cpu`."""
+    """A worker asking for a job.
+
+    `capabilities` are the tubes it serves, such as `preview`; `device` is cpu or gpu:0 and shown to people;
+    `warm_models` are the package sha256s of the models it has loaded.
+    """
 
     worker: str
     capabilities: tuple[str, ...] = ("preview",)
     timeout_seconds: float = 20.0
     warm_models: tuple[str, ...] = ()
+    device: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

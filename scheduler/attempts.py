@@ -1,0 +1,266 @@
+"""What a worker may do to the job it holds a lease on: start, extend, report, upload, and end the attempt.
+
+The document changes first, under the lease, and only then the queue entry follows; when the second step fails the
+entry comes back by itself and heals. Every message may be sent twice.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, BinaryIO
+
+from scheduler import leases
+from scheduler.contract import RESULT_FILES, STAGES
+from scheduler.ending import Ending
+from scheduler.jobs import Body, JobMissing, Jobs, handle_of, note, now
+from scheduler.logs import Logs
+from scheduler.queue import Queue
+from scheduler.reaper import Reaper
+from scheduler.workers import Workers
+from zoo.blobs import Blob, DiskBlobs
+from zoo.documents import Stored
+from zoo.errors import Unavailable, UserError, ZooscopeError
+from zoo.identifiers import is_sha256
+from zoo.settings import Settings
+
+log = logging.getLogger(__name__)
+
+MAXIMUM_MESSAGE = 2000
+MAXIMUM_SUMMARY = 16 * 2**10
+ERROR_CODE = re.compile(r"[a-z][a-z0-9-]{0,49}")
+
+
+class BadProgress(UserError):
+    code = "bad-progress"
+
+
+class BadResultFile(UserError):
+    code = "bad-result-file"
+    status = 422
+
+
+class BadResult(UserError):
+    code = "bad-result"
+    status = 422
+
+
+class Attempts:
+    def __init__(
+        self,
+        jobs: Jobs,
+        queue: Queue,
+        logs: Logs,
+        blobs: DiskBlobs,
+        reaper: Reaper,
+        ending: Ending,
+        workers: Workers,
+        settings: Settings,
+    ) -> None:
+        self._jobs = jobs
+        self._queue = queue
+        self._logs = logs
+        self._blobs = blobs
+        self._reaper = reaper
+        self._ending = ending
+        self._workers = workers
+        self._settings = settings
+
+    def start(self, uuid: str, lease: str) -> dict[str, float]:
+        """The worker has the job: the lease now lasts for ERT. Answers lease_until (epoch s) and ert_seconds."""
+        return self._prolong(uuid, lambda body: leases.start(body, lease, now()))
+
+    def extend(self, uuid: str, lease: str) -> dict[str, float]:
+        """The watchdog vouches for the job: ERT from now again."""
+        return self._prolong(uuid, lambda body: leases.extend(body, lease, now()))
+
+    def _prolong(self, uuid: str, transition: Callable[[Body], None]) -> dict[str, float]:
+        body = self._change(uuid, transition).body
+        self._delay(body, body["estimate"]["ert_seconds"])
+        return {"lease_until": body["lease"]["until"], "ert_seconds": body["estimate"]["ert_seconds"]}
+
+    def progress(self, uuid: str, lease: str, stage: str, fraction: float, message: str) -> None:
+        """Where the attempt is: a stage of the contract, a fraction in 0..1, a sentence."""
+        if stage not in STAGES or not math.isfinite(fraction):
+            raise BadProgress(f"{stage[:50]!r} is not a stage, or the fraction is not a number.", "See the contract.")
+        said = {"stage": stage, "fraction": min(1.0, max(0.0, fraction)), "message": message[:MAXIMUM_MESSAGE]}
+
+        def report(body: Body) -> bool | None:
+            leases.check(body, lease)
+            if body["progress"] == said | {"at": body["progress"]["at"]}:
+                return False
+            body["progress"] = said | {"at": now()}
+            return None
+
+        self._change(uuid, report)
+
+    def log(self, uuid: str, lease: str, sequence: int, text: str) -> None:
+        """A piece of the attempt's log; the same `sequence` of a lease is kept once."""
+        body = self._held(uuid, lease)
+        self._logs.append(uuid, lease, body["attempt"], sequence, text)
+
+    def file(self, uuid: str, lease: str, name: str, stream: BinaryIO, sha256: str) -> Blob:
+        """Store one file of the result. Nothing of it stays when the lease is lost meanwhile."""
+        if name not in RESULT_FILES:
+            raise BadResultFile(f"{name[:100]!r} is not a file of a result.", f"Files: {', '.join(RESULT_FILES)}.")
+        if not is_sha256(sha256):
+            raise BadResultFile("The upload does not name its sha256.", "Add ?sha256= with 64 hexadecimal digits.")
+
+        def announce(body: Body) -> None:
+            leases.check(body, lease)
+            before = body["lease"]["files"].get(name, sha256)
+            if before != sha256:
+                body["garbage"] = sorted({before, *body["garbage"]})
+            body["lease"]["files"][name] = sha256
+
+        # Announced before it is stored: from here on the reaper leaves the blob alone, or knows it as garbage.
+        with self._reaper.lock:
+            self._change(uuid, announce)
+        blob = self._blobs.put(stream, limit=self._settings.result_file_bytes, expected_sha256=sha256)
+        try:
+            self._held(uuid, lease)
+        except ZooscopeError:
+            self._throw_away(uuid, sha256)
+            raise
+        return blob
+
+    def _throw_away(self, uuid: str, sha256: str) -> None:
+        """An upload whose lease was lost on the way is garbage, unless something else has the same bytes."""
+
+        def discard(body: Body) -> None:
+            body["garbage"] = sorted({sha256, *body["garbage"]})
+
+        try:
+            self._jobs.change(uuid, discard)
+            self._reaper.collect(uuid)
+        except JobMissing:
+            self._reaper.collect_one(sha256)
+
+    def result(
+        self,
+        uuid: str,
+        lease: str,
+        files: Sequence[Mapping[str, Any]],
+        summary: Mapping[str, Any],
+        timings: Mapping[str, Any],
+    ) -> None:
+        """The attempt succeeded. The fence: only the current lease is believed; the same result twice is harmless."""
+        if len(json.dumps([summary, timings])) > MAXIMUM_SUMMARY:
+            raise BadResult("The summary of the result is too long.", f"Keep it below {MAXIMUM_SUMMARY} bytes.")
+        named = {str(file.get("name")): str(file.get("sha256")) for file in files}
+        if not named or len(named) != len(files):
+            raise BadResult("The result names no file, or one twice.", "Name every uploaded file once.")
+
+        def accept(body: Body) -> bool | None:
+            if body["state"] == "done" and ended_by_result(body, lease):
+                return False
+            leases.check(body, lease)
+            kept = [self._result_file(body, name, sha256) for name, sha256 in named.items()]
+            body["result"] = {
+                "files": kept,
+                "summary": dict(summary),
+                "timings": dict(timings),
+                "worker": body["lease"]["worker"],
+                "device": body["lease"]["device"],
+                "attempt": body["attempt"],
+                "lease": lease,
+            }
+            body["progress"] = {"stage": "uploading", "fraction": 1.0, "message": "", "at": now()}
+            leases.finish(body, "done", now())
+            return None
+
+        self._end(uuid, lease, accept)
+        self._ending.settle_and_delete(uuid)
+
+    def _result_file(self, body: Body, name: str, sha256: str) -> dict[str, Any]:
+        uploaded = body["lease"]["files"].get(name)
+        if uploaded != sha256 or not self._blobs.exists(sha256):
+            raise BadResult(f"The file {name[:100]!r} of the result was not uploaded.", "Upload it, then post again.")
+        return {"name": name, "sha256": sha256, "size": self._blobs.size(sha256), "media_type": RESULT_FILES[name]}
+
+    def fail(self, uuid: str, lease: str, code: str, message: str, hint: str, retry: bool) -> str:
+        """The attempt failed. With `retry` the job is tried again, up to `attempts` times; answers its state."""
+        error = {
+            "code": code if ERROR_CODE.fullmatch(code) else "failed",
+            "message": message[:MAXIMUM_MESSAGE] or "The worker gave no reason.",
+            "hint": hint[:MAXIMUM_MESSAGE],
+        }
+        bury = False
+
+        def fail(body: Body) -> bool | None:
+            nonlocal bury
+            bury = False
+            if leases.ended_by(body, lease) and body["state"] in ("queued", "failed"):
+                return False
+            leases.check(body, lease)
+            time = now()
+            if retry and not leases.exhausted(body, self._settings.attempts):
+                note(body, time, "attempt failed", error["message"])
+                leases.requeue(body, time)
+                return None
+            leases.finish(body, "failed", time, error)
+            bury = retry
+            if bury:
+                note(body, time, "buried", f"after {body['attempt']} attempts")
+            return None
+
+        body = self._end(uuid, lease, fail).body
+        if body["state"] == "queued":
+            self._delay(body, leases.retry_seconds(body["attempt"]))
+            self._ending.collect(uuid)
+        elif bury:
+            self._ending.settle_and_bury(uuid)
+        else:
+            self._ending.settle_and_delete(uuid)
+        return str(body["state"])
+
+    def release(self, uuid: str, lease: str) -> None:
+        """The worker hands the job back: ready for another at once, and the attempt does not count."""
+
+        def hand_back(body: Body) -> bool | None:
+            if leases.ended_by(body, lease) and body["state"] == "queued":
+                return False
+            leases.hand_back(body, lease, now())
+            return None
+
+        body = self._end(uuid, lease, hand_back).body
+        self._delay(body, 0.0)
+        self._ending.collect(uuid)
+
+    def _held(self, uuid: str, lease: str) -> dict[str, Any]:
+        """The job's body while `lease` holds it; raises JobMissing, JobOver or StaleLease."""
+        body = self._jobs.get(uuid).body
+        leases.check(body, lease)
+        return body
+
+    def _change(self, uuid: str, transition: Callable[[Body], bool | None]) -> Stored:
+        """A transition within an attempt; shows the worker as working."""
+        stored = self._jobs.change(uuid, transition)
+        held = stored.body["lease"]
+        if held:
+            self._workers.working(held["worker"], held["device"], uuid)
+        return stored
+
+    def _end(self, uuid: str, lease: str, transition: Callable[[Body], bool | None]) -> Stored:
+        """A transition that ends an attempt; shows the worker as free."""
+        held = self._jobs.get(uuid).body["lease"]
+        stored = self._jobs.change(uuid, transition)
+        if held and held["id"] == lease:
+            self._workers.free(held["worker"], uuid)
+        return stored
+
+    def _delay(self, body: Mapping[str, Any], seconds: float) -> None:
+        """Let the queue entry follow the document. If it cannot, it comes back early and is delayed by its lease."""
+        handle = handle_of(body)
+        try:
+            if handle is not None:
+                self._queue.delay_again(handle, body["uuid"], seconds)
+        except Unavailable as error:
+            log.warning("job %s: its queue entry is delayed later: %s", body["uuid"], error)
+
+
+def ended_by_result(body: Mapping[str, Any], lease: str) -> bool:
+    return bool(body["result"]) and body["result"]["lease"] == lease

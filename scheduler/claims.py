@@ -1,0 +1,160 @@
+"""From a reserved queue entry to a lease: believe nothing in the entry that the job document does not confirm.
+
+Whatever happens between two steps, the entry comes back and is looked at again: a job that is over has its entry
+deleted, a job with a live lease has it delayed until that lease ends.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from scheduler import leases
+from scheduler.contract import FINAL_STATES, Claim
+from scheduler.ending import Ending
+from scheduler.entry import BadEntry, Entry
+from scheduler.jobs import Body, JobMissing, Jobs, handle_of, note, now, set_handle
+from scheduler.queue import Queue, QueueDown, Reserved
+from scheduler.tokens import BadToken, TokenExpired, Tokens
+from zoo.settings import Settings
+
+log = logging.getLogger(__name__)
+
+PUT_OFF_SECONDS = 30.0
+
+
+@dataclass
+class _Outcome:
+    """What the transition decided: leased, wait, over or exhausted."""
+
+    what: str = ""
+    lease: str = ""
+    seconds: float = 0.0
+
+
+class Claims:
+    def __init__(self, jobs: Jobs, queue: Queue, tokens: Tokens, ending: Ending, settings: Settings) -> None:
+        self._jobs = jobs
+        self._queue = queue
+        self._tokens = tokens
+        self._ending = ending
+        self._settings = settings
+
+    def take(self, reserved: Reserved, worker: str, device: str) -> Claim | None:
+        """Open a lease on the job of a reserved entry; None when there is nothing to do for it. Settles the entry."""
+        uuid = self._believe(reserved)
+        if uuid is None:
+            return None
+        if self._is_duplicate(reserved, uuid):
+            log.info("job %s: a second queue entry %d is deleted", uuid, reserved.handle.job_id)
+            reserved.delete()
+            return None
+        return self._lease(reserved, uuid, worker, device)
+
+    def _believe(self, reserved: Reserved) -> str | None:
+        """The uuid of the job that the entry truly stands for; otherwise the entry is put away."""
+        try:
+            entry = Entry.parse(reserved.body)
+            body = self._jobs.get(entry.uuid).body
+            self._tokens.check(entry.token, body)
+        except JobMissing:
+            reserved.delete()
+        except TokenExpired as error:
+            if leases.remaining(body, now()) > 0 or body["state"] in FINAL_STATES:
+                return entry.uuid
+            self._give_up(entry.uuid, error)
+            reserved.delete()
+        except (BadEntry, BadToken) as error:
+            log.warning("queue entry %d is buried: %s", reserved.handle.job_id, error)
+            reserved.bury()
+        else:
+            return entry.uuid
+        return None
+
+    def _give_up(self, uuid: str, error: TokenExpired) -> None:
+        def expire(body: Body) -> bool | None:
+            if body["state"] in FINAL_STATES or leases.remaining(body, now()) > 0:
+                return False
+            leases.finish(body, "failed", now(), error.to_json()["error"])
+            return None
+
+        self._jobs.change(uuid, expire)
+        self._ending.settle(uuid)
+
+    def _is_duplicate(self, reserved: Reserved, uuid: str) -> bool:
+        """Whether the document knows another entry of this job that is really there."""
+        known = handle_of(self._jobs.get(uuid).body)
+        if known is None or known.job_id == reserved.handle.job_id:
+            return False
+        return self._queue.state(known, uuid) is not None
+
+    def _lease(self, reserved: Reserved, uuid: str, worker: str, device: str) -> Claim | None:
+        outcome = _Outcome()
+
+        def open_lease(body: Body) -> bool | None:
+            time = now()
+            outcome.seconds = leases.remaining(body, time)
+            if body["state"] in FINAL_STATES:
+                outcome.what = "over"
+                return False
+            adopted = handle_of(body) != reserved.handle
+            set_handle(body, reserved.handle)
+            if outcome.seconds > 0:
+                outcome.what = "wait"
+                return None if adopted else False
+            leases.lose(body, time)
+            if leases.exhausted(body, self._settings.attempts):
+                outcome.what = "exhausted"
+                leases.finish(body, "failed", time, leases.lost_error(body))
+                note(body, time, "buried", f"after {body['attempt']} attempts")
+                return None
+            outcome.what = "leased"
+            outcome.lease = leases.open_lease(body, worker, device, self._settings.claim_seconds, time)
+            return None
+
+        try:
+            body = self._jobs.change(uuid, open_lease).body
+        except JobMissing:
+            outcome.what = "over"
+        if outcome.what == "leased":
+            return self._hand_over(reserved, body)
+        self._put_away(reserved, uuid, outcome)
+        return None
+
+    def _hand_over(self, reserved: Reserved, body: dict[str, Any]) -> Claim:
+        try:
+            reserved.release(self._settings.claim_seconds)
+        except QueueDown as error:
+            # The lease is open all the same; the entry comes back at once and is delayed then.
+            log.warning("job %s: its queue entry could not be delayed: %s", body["uuid"], error)
+        if body["has_garbage"]:
+            self._ending.collect(body["uuid"])
+        return claim_of(body)
+
+    def _put_away(self, reserved: Reserved, uuid: str, outcome: _Outcome) -> None:
+        if outcome.what == "wait":
+            reserved.release(outcome.seconds)
+            return
+        if not self._ending.settle(uuid):
+            reserved.release(PUT_OFF_SECONDS)
+        elif outcome.what == "exhausted":
+            reserved.bury()
+        else:
+            reserved.delete()
+
+
+def claim_of(body: dict[str, Any]) -> Claim:
+    return Claim(
+        uuid=body["uuid"],
+        kind=body["kind"],
+        attempt=body["attempt"],
+        lease=body["lease"]["id"],
+        lease_until=body["lease"]["until"],
+        ert_seconds=body["estimate"]["ert_seconds"],
+        package_sha256=body["model"]["package_sha256"],
+        input_sha256=body["input"]["sha256"],
+        model=body["model"],
+        settings=body["settings"],
+        source=body["source"],
+    )

@@ -1,0 +1,197 @@
+"""Job documents: what a job is, how it is read, and the one way it changes: compare-and-set, tried until it holds.
+
+The document is the truth about a job; its queue entry only says that there is something to do.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from scheduler.queue import Handle
+from zoo.documents import DocumentMissing, Documents, Page, Query, RevisionConflict, Stored
+from zoo.errors import UserError, ZooscopeError
+from zoo.identifiers import is_uuid, new_uuid
+
+COLLECTION = "jobs"
+TUBE_PREFIX = "zooscope."
+MAXIMUM_TRIES = 200
+MAXIMUM_HISTORY = 200
+
+Body = dict[str, Any]
+
+
+class JobMissing(UserError):
+    code = "not-found"
+    status = 404
+
+    def __init__(self) -> None:
+        super().__init__("There is no such job.", "Check the link; the job may also have been deleted.")
+
+
+class JobContended(ZooscopeError):
+    code = "job-contended"
+    status = 503
+
+
+@dataclass(frozen=True)
+class JobRequest:
+    """What `web` asks for. Seconds are those of `scheduler.ert.Estimate`; `source` says where the input came from."""
+
+    kind: str
+    owner: str
+    model: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    input_sha256: str
+    source: Mapping[str, Any]
+    estimate_seconds: float
+    load_seconds: float
+    rerun_of: str | None = None
+
+
+def new_body(request: JobRequest, ert_seconds: float, input_size: int, now: float) -> Body:
+    """The document of a job that is accepted now and not yet queued."""
+    return {
+        "uuid": new_uuid(),
+        "kind": request.kind,
+        "state": "queued",
+        "owner": request.owner,
+        "created_at": now,
+        "started_at": None,
+        "finished_at": None,
+        "model": dict(request.model),
+        "settings": dict(request.settings),
+        "input": {"sha256": request.input_sha256, "size": input_size},
+        "source": dict(request.source),
+        "estimate": {
+            "seconds": request.estimate_seconds,
+            "load_s": request.load_seconds,
+            "ert_seconds": ert_seconds,
+        },
+        "attempt": 0,
+        "lost_claims": 0,
+        "lease": None,
+        "last_lease": None,
+        "queue": {"tube": TUBE_PREFIX + request.kind, "job_id": None, "broker": None},
+        "progress": {"stage": "queued", "fraction": 0.0, "message": "", "at": now},
+        "error": None,
+        "result": None,
+        "log_sha256": None,
+        "history": [{"at": now, "what": "submitted", "detail": ""}],
+        "rerun_of": request.rerun_of,
+        "blobs": [request.input_sha256],
+        "garbage": [],
+        "has_garbage": False,
+        "deleted": False,
+    }
+
+
+def handle_of(body: Mapping[str, Any]) -> Handle | None:
+    queue = body["queue"]
+    return None if queue["job_id"] is None else Handle(queue["job_id"], queue["broker"])
+
+
+def set_handle(body: Body, handle: Handle) -> None:
+    body["queue"] |= {"job_id": handle.job_id, "broker": handle.broker}
+
+
+def note(body: Body, now: float, what: str, detail: str = "") -> None:
+    """Add a line to the job's history, which keeps its first and its latest lines."""
+    history = body["history"]
+    if len(history) >= MAXIMUM_HISTORY:
+        del history[1]
+    history.append({"at": now, "what": what, "detail": detail})
+
+
+def _account_blobs(body: Body) -> None:
+    """Write down every blob the job refers to in one flat list, so that a search finds who needs a blob."""
+    used = {body["input"]["sha256"]}
+    if body["lease"]:
+        used.update(body["lease"]["files"].values())
+    if body["result"]:
+        used.update(file["sha256"] for file in body["result"]["files"])
+    if body["log_sha256"]:
+        used.add(body["log_sha256"])
+    body["blobs"] = [] if body["deleted"] else sorted(used)
+    body["has_garbage"] = bool(body["garbage"])
+
+
+class Jobs:
+    """The job documents. `changed` is called with the uuid after every change made here."""
+
+    def __init__(self, documents: Documents, changed: Callable[[str], None] = lambda uuid: None) -> None:
+        self._documents = documents
+        self._changed = changed
+
+    def create(self, body: Body) -> Stored:
+        return self._documents.create(COLLECTION, body["uuid"], body)
+
+    def get(self, uuid: str) -> Stored:
+        """The job as it is now; raises JobMissing, also for one being deleted."""
+        stored = self.get_any(uuid)
+        if stored.body["deleted"]:
+            raise JobMissing
+        return stored
+
+    def get_any(self, uuid: str) -> Stored:
+        """The job, even while it is being deleted; raises JobMissing."""
+        if not is_uuid(uuid):
+            raise JobMissing
+        try:
+            return self._documents.get(COLLECTION, uuid)
+        except DocumentMissing:
+            raise JobMissing from None
+
+    def change(self, uuid: str, transition: Callable[[Body], bool | None]) -> Stored:
+        """Apply `transition` to the body, in place, and store it if nobody changed it meanwhile; else again.
+
+        A transition that returns False leaves the document alone; what it raises passes. It may run several times.
+        """
+        for _ in range(MAXIMUM_TRIES):
+            stored = self.get_any(uuid)
+            body = copy.deepcopy(stored.body)
+            if transition(body) is False:
+                return stored
+            _account_blobs(body)
+            try:
+                replaced = self._documents.replace(COLLECTION, uuid, body, stored.revision)
+            except RevisionConflict:
+                continue
+            except DocumentMissing:
+                raise JobMissing from None
+            self._changed(uuid)
+            return replaced
+        raise JobContended(f"The job {uuid} is being changed by too many at once.", "Try again.")
+
+    def remove(self, uuid: str, revision: str | None = None) -> None:
+        """Delete the document; with `revision`, raises RevisionConflict when it has changed since."""
+        try:
+            self._documents.delete(COLLECTION, uuid, revision)
+        except DocumentMissing:
+            return
+        self._changed(uuid)
+
+    def search(self, query: Query) -> Page:
+        return self._documents.search(COLLECTION, query)
+
+    def count(self, **filters: list[Any]) -> int:
+        """How many jobs have one of the values in each of these fields."""
+        return self.search(Query(filters=filters | {"deleted": [False]}, sort="created_at", size=1)).total
+
+    def before(self, body: Mapping[str, Any]) -> int:
+        """How many queued jobs of the same tube were created before this one."""
+        query = Query(
+            filters={"state": ["queued"], "queue.tube": [body["queue"]["tube"]], "deleted": [False]},
+            ranges={"created_at": (None, body["created_at"])},
+            sort="created_at",
+            size=1,
+        )
+        return max(0, self.search(query).total - 1)
+
+
+def now() -> float:
+    """Seconds since the epoch: leases must mean the same in every process and after a restart."""
+    return time.time()

@@ -1,0 +1,168 @@
+"""Logs of jobs: while a job runs its log lies in a beanstalkd tube of its own, `log.<uuid>`; afterwards in a blob.
+
+Chunks carry the lease and the worker's sequence number, so the same post twice is kept once. An index document per
+running job holds the chunks' ids, so that the log can be read without taking it out of the tube. A tube with a job in
+it lives forever, therefore every log is drained when its job ends, and once more by maintenance if that failed.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import Any
+
+from scheduler.contract import FINAL_STATES
+from scheduler.jobs import Body, JobMissing, Jobs
+from scheduler.queue import Queue
+from zoo.blobs import DiskBlobs
+from zoo.documents import DocumentExists, DocumentMissing, Documents, RevisionConflict, Stored
+from zoo.identifiers import is_uuid
+
+COLLECTION = "job_logs"
+TUBE_PREFIX = "log."
+# JSON writes a character in at most six bytes, so a chunk stays below beanstalkd's 65,535.
+CHUNK_CHARACTERS = 10_000
+MAXIMUM_CHUNKS = 2000
+
+
+def _tube(uuid: str) -> str:
+    return TUBE_PREFIX + uuid
+
+
+class Logs:
+    """`limit` is the most bytes kept of one job's log; `lock` guards blobs against being collected meanwhile."""
+
+    def __init__(
+        self, documents: Documents, blobs: DiskBlobs, queue: Queue, jobs: Jobs, lock: threading.RLock, limit: int
+    ) -> None:
+        self._documents = documents
+        self._blobs = blobs
+        self._queue = queue
+        self._jobs = jobs
+        self._lock = lock
+        self._limit = limit
+
+    def append(self, uuid: str, lease: str, attempt: int, sequence: int, text: str) -> None:
+        """Add `text` to the log of a running job; its lease was checked. Beyond the limit the log is cut, once."""
+        index = self._index(uuid)
+        if index.body["cut"] or _has(index.body, lease, sequence):
+            return
+        text, cut = self._fit(text, index.body)
+        key = {"uuid": uuid, "lease": lease, "attempt": attempt, "sequence": sequence}
+        chunks = []
+        for part, start in enumerate(range(0, len(text), CHUNK_CHARACTERS)):
+            message = key | {"part": part, "text": text[start : start + CHUNK_CHARACTERS]}
+            handle = self._queue.put(_tube(uuid), json.dumps(message).encode())
+            chunks.append([lease, sequence, handle.job_id])
+        if chunks:
+            self._enter(index, chunks, len(text.encode("utf-8", "replace")), cut)
+
+    def _index(self, uuid: str) -> Stored:
+        try:
+            return self._documents.get(COLLECTION, uuid)
+        except DocumentMissing:
+            pass
+        try:
+            return self._documents.create(COLLECTION, uuid, {"bytes": 0, "cut": False, "chunks": []})
+        except DocumentExists:
+            return self._documents.get(COLLECTION, uuid)
+
+    def _fit(self, text: str, index: dict[str, Any]) -> tuple[str, bool]:
+        room = self._limit - index["bytes"]
+        data = text.encode("utf-8", "replace")
+        if len(data) <= room and len(index["chunks"]) < MAXIMUM_CHUNKS:
+            return data.decode(), False
+        return data[: max(0, room)].decode(
+            "utf-8", "ignore"
+        ) + f"\n[The log is cut here, at {self._limit} bytes.]\n", True
+
+    def _enter(self, index: Stored, chunks: list[list[Any]], size: int, cut: bool) -> None:
+        """Write the chunks into the index; the draining of a job that ended meanwhile needs no index."""
+        while True:
+            body = index.body
+            changed = body | {"bytes": body["bytes"] + size, "cut": cut, "chunks": body["chunks"] + chunks}
+            try:
+                self._documents.replace(COLLECTION, index.id, changed, index.revision)
+            except RevisionConflict:
+                try:
+                    index = self._documents.get(COLLECTION, index.id)
+                except DocumentMissing:
+                    return
+            except DocumentMissing:
+                return
+            else:
+                return
+
+    def text(self, body: Body) -> str:
+        """The log of a job so far, or for good."""
+        kept = self._blobs.read(body["log_sha256"]).decode() if body["log_sha256"] else ""
+        if body["state"] in FINAL_STATES and kept:
+            return kept
+        try:
+            index = self._documents.get(COLLECTION, body["uuid"]).body
+        except DocumentMissing:
+            return kept
+        chunks = [(job_id, self._queue.peek(job_id)) for _, _, job_id in index["chunks"]]
+        return kept + _joined(body["uuid"], [(job_id, data) for job_id, data in chunks if data is not None])
+
+    def drain(self, uuid: str) -> None:
+        """Move what is in the tube into a blob of the job. Harmless when there is nothing, or it was begun before."""
+        if _tube(uuid) in self._queue.tubes():
+            with self._queue.emptying(_tube(uuid)) as chunks:
+                text = _joined(uuid, chunks)
+                if text:
+                    self._keep(uuid, text)
+        try:
+            self._documents.delete(COLLECTION, uuid)
+        except DocumentMissing:
+            return
+
+    def _keep(self, uuid: str, text: str) -> None:
+        with self._lock:
+            try:
+                before = self._jobs.get(uuid).body["log_sha256"]
+            except JobMissing:
+                return
+            kept = self._blobs.read(before).decode() if before else ""
+            # A drain that was cut off after this point finds the same chunks again.
+            if text in kept:
+                return
+            blob = self._blobs.put_bytes((kept + text).encode())
+
+            def enter(body: Body) -> None:
+                if before:
+                    body["garbage"] = sorted({before, *body["garbage"]})
+                body["log_sha256"] = blob.sha256
+
+            self._jobs.change(uuid, enter)
+
+    def left_behind(self) -> list[str]:
+        """The uuids whose log still has a tube."""
+        names = [tube.removeprefix(TUBE_PREFIX) for tube in self._queue.tubes() if tube.startswith(TUBE_PREFIX)]
+        return [name for name in names if is_uuid(name)]
+
+
+def _has(index: dict[str, Any], lease: str, sequence: int) -> bool:
+    return any(chunk[0] == lease and chunk[1] == sequence for chunk in index["chunks"])
+
+
+def _joined(uuid: str, chunks: list[tuple[int, bytes]]) -> str:
+    """The text of chunks given with their ids: attempts in their order, each in its sequence, nothing twice."""
+    leases: dict[str, int] = {}
+    parts: dict[tuple[int, int, int], dict[str, Any]] = {}
+    for _, data in sorted(chunks):
+        try:
+            message = json.loads(data)
+            if message["uuid"] != uuid:
+                continue
+            order = leases.setdefault(message["lease"], len(leases))
+            parts.setdefault((order, int(message["sequence"]), int(message["part"])), message)
+        except (ValueError, KeyError, TypeError):
+            continue
+    text, current = [], -1
+    for (order, _, _), message in sorted(parts.items()):
+        if order != current and len(leases) > 1:
+            text.append(f"[attempt {message['attempt']}]\n")
+        current = order
+        text.append(message["text"])
+    return "".join(text)

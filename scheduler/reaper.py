@@ -1,0 +1,58 @@
+"""Blobs nobody needs any more: uploads of leases that went stale, and everything of deleted jobs.
+
+Equal bytes are one blob, so an upload that became garbage may at the same time be part of a live result, or of an
+image somebody uploaded. A blob goes only when no document refers to it.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from scheduler.jobs import COLLECTION, Body, Jobs
+from zoo.blobs import DiskBlobs
+from zoo.documents import Documents, Query
+
+# Every field of every collection in which a document names a blob it needs.
+REFERENCES = {
+    COLLECTION: ("blobs",),
+    "images": ("sha256",),
+    "model_versions": ("package_sha256",),
+}
+
+
+class Reaper:
+    """Deletes garbage. Hold `lock` from looking at a blob to storing the document that refers to it."""
+
+    def __init__(self, documents: Documents, blobs: DiskBlobs, jobs: Jobs) -> None:
+        self._documents = documents
+        self._blobs = blobs
+        self._jobs = jobs
+        self.lock = threading.RLock()
+
+    def needed(self, sha256: str) -> bool:
+        """Whether any document refers to the blob."""
+        for collection, fields in REFERENCES.items():
+            for field in fields:
+                query = Query(filters={field: [sha256]}, sort=field, size=1)
+                if self._documents.search(collection, query).total:
+                    return True
+        return False
+
+    def collect(self, uuid: str) -> None:
+        """Delete the job's garbage that nothing needs, and strike it from the job."""
+        garbage = self._jobs.get_any(uuid).body["garbage"]
+        if not garbage:
+            return
+        for sha256 in garbage:
+            self.collect_one(sha256)
+
+        def strike(body: Body) -> None:
+            body["garbage"] = [sha256 for sha256 in body["garbage"] if sha256 not in garbage]
+
+        self._jobs.change(uuid, strike)
+
+    def collect_one(self, sha256: str) -> None:
+        """Delete the blob if nothing needs it."""
+        with self.lock:
+            if not self.needed(sha256):
+                self._blobs.delete(sha256)

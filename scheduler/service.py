@@ -1,0 +1,232 @@
+"""`Scheduler`: jobs as `web` sees them, and the parts behind the workers' API put together.
+
+Thread-safe. It connects to beanstalkd when it first needs it, and raises Unavailable while it is down.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import re
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from scheduler import leases
+from scheduler.attempts import Attempts
+from scheduler.claims import Claims
+from scheduler.contract import FINAL_STATES, Claim, ReserveRequest
+from scheduler.ending import Ending
+from scheduler.ert import lease_seconds
+from scheduler.events import EventHub
+from scheduler.jobs import TUBE_PREFIX, Body, JobRequest, Jobs, handle_of, new_body, note, now
+from scheduler.logs import Logs
+from scheduler.maintenance import Maintenance, mark_deleted, put_entry
+from scheduler.queue import Queue, QueueDown, QueueDraining
+from scheduler.reaper import Reaper
+from scheduler.tokens import Tokens
+from scheduler.workers import Workers
+from zoo.blobs import DiskBlobs
+from zoo.documents import Documents, Page, Query, RevisionConflict
+from zoo.errors import Unavailable, UserError
+from zoo.secrets import JOB_TOKENS, read_or_make_key
+from zoo.settings import Settings
+
+__all__ = ["InputGone", "JobRequest", "Scheduler", "TooManyJobs"]
+
+# A long poll waits in pieces, so that it notices a worker that hung up and a service that stops.
+WAIT_SECONDS = 1
+CAPABILITY = re.compile(r"[a-z0-9][a-z0-9.-]{0,49}")
+MAXIMUM_CAPABILITIES = 16
+
+Filters = dict[str, Sequence[str | int | float | bool]]
+
+
+class TooManyJobs(UserError):
+    code = "too-many-jobs"
+    status = 429
+
+
+class InputGone(UserError):
+    code = "input-gone"
+    status = 409
+
+
+class BadCapability(UserError):
+    code = "bad-capability"
+
+
+class NotBuried(UserError):
+    code = "not-buried"
+    status = 409
+
+
+class Scheduler:
+    """`attempts` is what workers do to their jobs, `events` wakes those who watch one.
+
+    Hold `blob_lock` from storing a blob until the document that refers to it is stored. `forget_blob` deletes a blob
+    when no document refers to it any more.
+    """
+
+    def __init__(self, documents: Documents, blobs: DiskBlobs, settings: Settings) -> None:
+        self.settings = settings
+        self.blobs = blobs
+        self.events = EventHub(self.job)
+        self._jobs = Jobs(documents, self.events.changed)
+        self._queue = Queue(settings.beanstalkd)
+        self._tokens = Tokens(read_or_make_key(settings, JOB_TOKENS), settings.token_hours)
+        reaper = Reaper(documents, blobs, self._jobs)
+        self.blob_lock = reaper.lock
+        self.forget_blob = reaper.collect_one
+        self._logs = Logs(documents, blobs, self._queue, self._jobs, reaper.lock, settings.log_bytes)
+        self._ending = Ending(self._jobs, self._queue, self._logs, reaper)
+        self._claims = Claims(self._jobs, self._queue, self._tokens, self._ending, settings)
+        self._workers = Workers()
+        self.attempts = Attempts(
+            self._jobs, self._queue, self._logs, blobs, reaper, self._ending, self._workers, settings
+        )
+        self.maintenance = Maintenance(self._jobs, self._queue, self._logs, self._tokens, self._ending, settings)
+        self._closing = threading.Event()
+
+    def close(self) -> None:
+        """Let everybody who waits go, and hang up on beanstalkd."""
+        self._closing.set()
+        self.events.close()
+        self._queue.close()
+
+    def submit(self, request: JobRequest) -> dict[str, Any]:
+        """Accept a job and queue it; returns its body. Raises TooManyJobs, InputGone, Unavailable: then it is not."""
+        ert = lease_seconds(request.estimate_seconds + request.load_seconds, self.settings)
+        with self.blob_lock:
+            if not self.blobs.exists(request.input_sha256):
+                raise InputGone("The region of this preview is no longer stored.", "Choose the image and region again.")
+            waiting = self._jobs.count(owner=[request.owner], state=["queued", "running"])
+            if waiting >= self.settings.queued_per_owner:
+                raise TooManyJobs(
+                    f"You have {waiting} previews waiting or running, which is as many as one person may have.",
+                    "Wait until some are done, or cancel some.",
+                )
+            size = self.blobs.size(request.input_sha256)
+            stored = self._jobs.create(new_body(request, ert, size, now()))
+        try:
+            put_entry(self._queue, self._tokens, self._jobs, stored.body)
+        except (QueueDown, QueueDraining):
+            # Changed since: somebody queued it all the same, so it is accepted.
+            with contextlib.suppress(RevisionConflict):
+                self._jobs.remove(stored.id, stored.revision)
+                raise
+        return self.job(stored.id)
+
+    def job(self, uuid: str) -> dict[str, Any]:
+        """The job's body, with its `revision`; raises JobMissing."""
+        stored = self._jobs.get(uuid)
+        return stored.body | {"revision": stored.revision}
+
+    def revision(self, uuid: str) -> str:
+        return self._jobs.get(uuid).revision
+
+    def jobs_of(self, owner: str, page: int = 1, size: int = 20) -> Page:
+        """The owner's jobs, newest first."""
+        filters: Filters = {"owner": [owner], "deleted": [False]}
+        return self._jobs.search(Query(filters=filters, sort="created_at", page=page, size=size))
+
+    def place(self, uuid: str) -> int | None:
+        """How many jobs are before this one in the queue; None unless it is queued."""
+        body = self._jobs.get(uuid).body
+        return self._jobs.before(body) if body["state"] == "queued" else None
+
+    def cancel(self, uuid: str) -> dict[str, Any]:
+        """End the job wherever it is; one that is over already stays as it is. Its worker learns it when it reports."""
+        self._jobs.get(uuid)
+
+        def cancel(body: Body) -> bool | None:
+            if body["state"] in FINAL_STATES:
+                return False
+            leases.finish(body, "cancelled", now())
+            return None
+
+        body = self._jobs.change(uuid, cancel).body
+        if body["state"] == "cancelled":
+            self._ending.settle_and_delete(uuid)
+        return self.job(uuid)
+
+    def delete(self, uuid: str) -> None:
+        """Cancel the job if it is not over, and remove it with its result, log and input."""
+        self.cancel(uuid)
+        self._jobs.change(uuid, mark_deleted)
+        self._ending.forget(uuid)
+
+    def kick(self, uuid: str) -> dict[str, Any]:
+        """For an operator: try a buried job once more, from its first attempt. Raises NotBuried."""
+        handle = handle_of(self._jobs.get(uuid).body)
+        if self._queue.state(handle, uuid) != "buried" or handle is None:
+            raise NotBuried("This job is not buried.", "Only a job that failed after all its attempts can be kicked.")
+
+        def revive(body: Body) -> bool | None:
+            if body["state"] != "failed":
+                return False
+            body |= {"state": "queued", "attempt": 0, "lost_claims": 0, "error": None, "finished_at": None}
+            note(body, now(), "kicked")
+            return None
+
+        self._jobs.change(uuid, revive)
+        self._queue.kick(handle, uuid)
+        return self.job(uuid)
+
+    def log_text(self, uuid: str) -> str:
+        """The job's log, while it runs and afterwards."""
+        return self._logs.text(self._jobs.get(uuid).body)
+
+    def needs_blob(self, sha256: str) -> bool:
+        """Whether a job that is not over has this blob as its input or its model's package: a worker may have it."""
+        active: Filters = {"state": ["queued", "running"], "deleted": [False]}
+        return any(
+            self._jobs.search(Query(filters=active | {field: [sha256]}, sort="created_at", size=1)).total
+            for field in ("input.sha256", "model.package_sha256")
+        )
+
+    def status(self) -> dict[str, Any]:
+        """Workers seen in the last minute, how many jobs are queued and running, and the oldest queued one's age."""
+        oldest = Query(filters={"state": ["queued"], "deleted": [False]}, sort="created_at", descending=False, size=1)
+        queued = self._jobs.search(oldest)
+        return {
+            "workers": self._workers.present(),
+            "queued": queued.total,
+            "running": self._jobs.count(state=["running"]),
+            "oldest_s": max(0.0, now() - queued.items[0].body["created_at"]) if queued.items else 0.0,
+            "beanstalkd": self._queue_state(),
+        }
+
+    def _queue_state(self) -> str:
+        try:
+            return "draining" if self._queue.stats()["draining"] == "true" else "ok"
+        except Unavailable:
+            return "down"
+
+    def reserve(self, request: ReserveRequest, gone: Callable[[], bool] = lambda: False) -> Claim | None:
+        """A job for this worker, or None when there was none in its time. `gone` says that nobody waits any more."""
+        tubes = _tubes(request.capabilities)
+        deadline = time.monotonic() + min(max(0.0, request.timeout_seconds), self.settings.reserve_seconds)
+        self._workers.waiting(request.worker, request.device, request.warm_models)
+        self.maintenance.run_if_due(idle=False)
+        left = deadline - time.monotonic()
+        while not self._closing.is_set() and not gone():
+            with self._queue.reserving(tubes, min(WAIT_SECONDS, max(0, math.ceil(left)))) as reserved:
+                if reserved is not None and not gone():
+                    claim = self._claims.take(reserved, request.worker, request.device)
+                    if claim is not None:
+                        self._workers.working(request.worker, request.device, claim.uuid)
+                        return claim
+            left = deadline - time.monotonic()
+            if reserved is None:
+                self.maintenance.run_if_due(idle=True)
+                if left <= 0:
+                    return None
+        return None
+
+
+def _tubes(capabilities: tuple[str, ...]) -> list[str]:
+    if not 0 < len(capabilities) <= MAXIMUM_CAPABILITIES or not all(map(CAPABILITY.fullmatch, capabilities)):
+        raise BadCapability("The worker's capabilities are not valid.", "Name one or more, such as 'preview'.")
+    return [TUBE_PREFIX + capability for capability in capabilities]

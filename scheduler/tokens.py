@@ -1,0 +1,61 @@
+"""The token in a queue entry: proof that this scheduler queued this job, for this owner, input and model.
+
+beanstalkd has no passwords, so an entry is believed only when its token is ours and says what the job document says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from itsdangerous import BadSignature, SignatureExpired, URLSafeTimedSerializer
+
+from zoo.errors import UserError
+
+SALT = "zooscope.job"
+
+
+class BadToken(UserError):
+    code = "bad-token"
+    status = 401
+
+
+class TokenExpired(BadToken):
+    code = "token-expired"
+
+
+def _claims(body: Mapping[str, Any]) -> dict[str, Any]:
+    model = body["model"]
+    return {
+        "uuid": body["uuid"],
+        "owner": body["owner"],
+        "input": body["input"]["sha256"],
+        "model": [model["id"], model["version"], model["package_sha256"]],
+    }
+
+
+class Tokens:
+    """Makes and checks tokens with one key; `hours` is how long a token is good for."""
+
+    def __init__(self, key: bytes | str, hours: float) -> None:
+        self._serializer = URLSafeTimedSerializer(key, salt=SALT)
+        self._seconds = round(hours * 3600)
+
+    def make(self, body: Mapping[str, Any]) -> str:
+        """A token for the job document `body`, stamped with the time."""
+        return str(self._serializer.dumps(_claims(body)))
+
+    def check(self, token: str, body: Mapping[str, Any]) -> None:
+        """Raise BadToken unless `token` is ours and speaks of the job `body`; TokenExpired when it did too long ago."""
+        try:
+            claims, signed_at = self._serializer.loads(token, return_timestamp=True)
+        except BadSignature:
+            raise BadToken("The queue entry is not signed by this service.") from None
+        if claims != _claims(body):
+            raise BadToken("The queue entry's token belongs to another job.")
+        try:
+            self._serializer.loads(token, max_age=self._seconds)
+        except SignatureExpired:
+            raise TokenExpired(
+                f"The job was queued on {signed_at:%Y-%m-%d %H:%M} UTC and waited too long.", "Run it again."
+            ) from None
