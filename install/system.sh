@@ -28,13 +28,12 @@ present() {
   return 1
 }
 
-chromium_of_playwright() {
-  .venv/bin/python - <<'PYTHON'
-import os, sys
-from playwright.sync_api import sync_playwright
-with sync_playwright() as playwright:
-    sys.exit(not os.path.exists(playwright.chromium.executable_path))
-PYTHON
+playwright() { .venv/bin/python -m playwright "$@"; }
+
+# Playwright's own Chromium, if it was downloaded before.
+playwright_chromium() {
+  .venv/bin/python -c 'from pathlib import Path; from playwright.sync_api import sync_playwright
+with sync_playwright() as driver: raise SystemExit(not Path(driver.chromium.executable_path).is_file())'
 }
 
 missing() {
@@ -49,13 +48,14 @@ case ${1:-} in
     elif command -v brew >/dev/null; then echo "Installing beanstalkd with Homebrew"; brew install --quiet beanstalkd
     else missing beanstalkd; fi ;;
   chromium)
-    present chromium google-chrome chromium-browser && exit 0
-    [ -d "/Applications/Google Chrome.app" ] && exit 0
-    [ -x .venv/bin/playwright ] && chromium_of_playwright && exit 0
+    # Playwright's driver needs libatomic, which a bare Debian lacks.
+    if command -v apt-get >/dev/null && ! playwright --version >/dev/null 2>&1; then apt_install libatomic1; fi
+    if present chromium google-chrome chromium-browser || [ -d "/Applications/Google Chrome.app" ] || playwright_chromium
+    then exit 0; fi
     # Ubuntu has Chromium as a snap only, which does not run everywhere; Playwright's own build does.
-    if command -v apt-get >/dev/null && grep -qi ubuntu /etc/os-release; then
+    if command -v apt-get >/dev/null && grep -q '^ID=ubuntu' /etc/os-release; then
       echo "Installing Chromium with Playwright"
-      .venv/bin/python -m playwright install --with-deps chromium
+      playwright install --with-deps chromium
     elif command -v apt-get >/dev/null; then apt_install chromium
     elif command -v brew >/dev/null; then echo "Installing Chrome with Homebrew"; brew install --quiet --cask google-chrome
     else missing Chromium; fi ;;
