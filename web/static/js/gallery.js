@@ -1,5 +1,5 @@
 /** The gallery: searching and filtering without leaving the page, and a file dropped on it goes to the try page. */
-import { $, settled } from "./dom.js";
+import { $, redraw, settled } from "./dom.js";
 import { acceptFiles } from "./drop.js";
 
 const form = $("#gallery-filters");
@@ -8,9 +8,7 @@ const form = $("#gallery-filters");
 async function show(address) {
   $("#gallery-results").setAttribute("aria-busy", true);
   try {
-    const answer = await fetch(address);
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    $("#gallery-results").replaceWith($("#gallery-results", page));
+    await redraw("#gallery-results", address);
   } catch {
     location.assign(address); // the browser says best what is wrong with the network
   }

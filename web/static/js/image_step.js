@@ -1,8 +1,8 @@
 /** Step 1 of a preview: where the image comes from, what it is, its pixel size, planes, channels and contrast. */
 import { api } from "./api.js";
-import { $, $$, facts, h, showError } from "./dom.js";
+import { $, $$, h, showError } from "./dom.js";
 import { acceptFiles } from "./drop.js";
-import { bytes, number } from "./units.js";
+import { bytes, count } from "./units.js";
 
 const SOURCES = { file: "From the file. Correct it if it is wrong.", user: "As you gave it.",
   none: "Not in the file. Give it if you know it: sizes come in µm, and the model can resize." };
@@ -84,10 +84,9 @@ export function imageStep({ state, viewer, got, changed }) {
     $("#image-summary").textContent = image.name;
     $("#viewer-title").replaceChildren(h("strong", {}, image.name), ` ${size}`);
     $("#image-facts").hidden = false;
-    $("#image-facts-list").replaceChildren(...facts([["Size", size],
-      ["Pixels", `${image.dtype}, ${image.rgb ? "colour" : `${image.channels} channel${image.channels > 1 ? "s" : ""}`}`],
-      ["Planes", image.planes > 1 && number(image.planes)], ["File", `${image.format}, ${bytes(image.bytes)}`],
-      ["Origin", image.origin && `${image.origin.origin} · ${image.origin.licence}`]].filter(([, value]) => value)));
+    $("#image-line").textContent = [size, image.dtype, image.rgb ? "colour" : count(image.channels, "channel"),
+      image.planes > 1 && count(image.planes, "plane"), image.format, bytes(image.bytes),
+      image.origin && `from ${image.origin.origin}, ${image.origin.licence}`].filter(Boolean).join(", ");
     const um = state.pixelSize;
     $("#pixel-unit").value = um && um < 0.1 ? "0.001" : "1";
     $("#pixel-size").value = um ? Number((um / $("#pixel-unit").value).toPrecision(6)) : "";

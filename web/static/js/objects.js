@@ -25,6 +25,7 @@ export async function showObjects(job, viewer) {
   const view = { sort: "id", down: false, bar: null, chosen: null };
   const bins = divide(objects.map((object) => object[size]));
 
+  const say = (value) => (size === "area_um2" ? area(value) : `${number(Math.round(value))} px`);
   const word = job.result.summary.object || "object";
   $("#object-count").textContent = count(objects.length, word);
   drawHistogram();
@@ -38,7 +39,6 @@ export async function showObjects(job, viewer) {
     for (const value of areas) bars[Math.min(BARS - 1, Math.floor((value - low) / step))].n += 1;
     return bars;
   }
-  const say = (value) => (size === "area_um2" ? area(value) : `${number(Math.round(value))} px`);
 
   function drawHistogram() {
     if (!objects.length) return;

@@ -1,8 +1,8 @@
 /** One page for the whole life of a job: waiting, done, failed, cancelled; it changes without a reload. */
 import { api } from "./api.js";
-import { $, $$, pageData, showError } from "./dom.js";
+import { $, $$, pageData, redraw, showError } from "./dom.js";
 import { showObjects } from "./objects.js";
-import { count, seconds, when } from "./units.js";
+import { count, sayTimes, seconds } from "./units.js";
 import { Viewer } from "./viewer.js";
 
 const POLL_MS = 2000;
@@ -20,7 +20,7 @@ function start() {
   ({ job } = pageData());
   const [, , width, height] = job.source.roi;
   viewer.pixelSize = job.source.pixel_size_um;
-  for (const time of $$("time[data-epoch]")) time.textContent = when(time.dataset.epoch);
+  sayTimes();
   $("#viewer-title").textContent = `${job.source.image_name} ${width} × ${height} px`;
   $("#log-block").ontoggle = () => $("#log-block").open && showLog();
   if ($("#cancel")) $("#cancel").onclick = () => act("cancel");
@@ -68,17 +68,15 @@ async function changed(next) {
   const before = job.state;
   job = next;
   fail(null);
-  if (next.state !== before) await redraw();
+  if (next.state !== before) await renew();
   else if (!over(next)) showProgress();
   if ($("#log-block").open) showLog();
 }
 
 /** The server draws the panel of each state; what was open in it stays open. */
-async function redraw() {
-  const answer = await fetch(location.pathname);
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  const open = $("#log-block").open;
-  $("#result").replaceWith($("#result", page));
+async function renew() {
+  const { open } = $("#log-block");
+  await redraw("#result", location.pathname);
   $("#log-block").open = open;
   start();
 }
@@ -91,6 +89,7 @@ function watch() {
     if (over(next)) events.close();
     changed(next).catch(fail);
   });
+  events.onopen = () => fail(null);
   events.onerror = () => {
     if (over(job)) return events.close();
     fail({ message: "The connection is lost; trying again.", hint: "The job goes on without this page." });

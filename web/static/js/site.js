@@ -1,11 +1,13 @@
 /** What every page does: say when the network is gone, copy what has a copy button. */
 import { $ } from "./dom.js";
+import { sayTimes } from "./units.js";
 
 const note = $(".offline-note");
 const say = () => { note.hidden = navigator.onLine; };
 addEventListener("online", say);
 addEventListener("offline", say);
 say();
+sayTimes();
 
 document.addEventListener("click", async ({ target }) => {
   const button = target.closest("[data-copy], [data-copy-url]");

@@ -13,7 +13,9 @@ const address = new URLSearchParams(location.search);
 const numbers = (name) => (address.get(name) ? address.get(name).split(",").map(Number) : null);
 const boxes = $$("[name=model]");
 const settings = {};
-for (const [name, value] of address) if (name.startsWith("set.")) settings[name.slice(4)] = parse(value);
+for (const [name, value] of address) {
+  if (name.startsWith("set.")) settings[name.slice(4)] = Number.isNaN(Number(value)) ? value : Number(value);
+}
 const state = { image: null, plane: Number(address.get("plane")) || 0, channels: numbers("channels"),
   pixelSize: Number(address.get("px")) || null, pixelSizeFrom: "user", queue: null, estimates: [] };
 
@@ -22,9 +24,6 @@ const roi = new Roi(viewer, regionChanged);
 const form = settingsForm(settings, changed);
 const image = imageStep({ state, viewer, got: (found) => open(found), changed: imageChanged });
 
-function parse(text) {
-  return text === "" || Number.isNaN(Number(text)) ? text : Number(text);
-}
 const chosen = () => boxes.filter((box) => box.checked);
 
 function saveAddress() {
@@ -147,14 +146,13 @@ function place(error) {
   const step = [["region", /region|roi/], ["settings", /setting/], ["image", /image|plane|upload|sample/], ["model", /model|channel/]]
     .find(([, codes]) => codes.test(error.code))?.[0];
   showError($(`#${step || "run"}-error`), error);
-  if (step) $(`#step-${step}`).open = true;
 }
 
-async function modelsChanged() {
+function modelsChanged() {
   const names = chosen().map((box) => box.dataset.name);
   $("#model-summary").textContent = names.length > 1 ? `${names.length} models` : names[0] || "none yet";
   $("#step-model").classList.toggle("ready", names.length > 0);
-  await form.show(chosen().map((box) => box.value)).catch(place);
+  form.show(chosen());
   changed();
 }
 

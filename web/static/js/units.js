@@ -19,4 +19,9 @@ export function bytes(n) {
   if (n < 1e3) return `${n} B`;
   return n < 1e6 ? `${short(n / 1e3)} kB` : `${short(n / 1e6)} MB`;
 }
-export const when = (epoch) => new Date(epoch * 1e3).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" });
+/** Fill in the times of the page, in the reader's time zone. */
+export function sayTimes() {
+  for (const time of document.querySelectorAll("time[data-epoch]")) {
+    time.textContent = new Date(time.dataset.epoch * 1e3).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" });
+  }
+}

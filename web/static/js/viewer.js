@@ -3,6 +3,7 @@ import { $, svg } from "./dom.js";
 import { length } from "./units.js";
 
 const TILE = 256;
+const MARGIN = 20; // room around the picture, where the region's handles stay in reach, px
 const BAR = 140; // longest scale bar, in screen pixels
 
 // OpenSeadragon adds a <style> unless one is there, which the content security policy forbids; this one is no HTML.
@@ -20,6 +21,7 @@ export class Viewer {
     this.osd = OpenSeadragon({
       element, prefixUrl: "", drawer: "canvas", showNavigationControl: false, animationTime: still ? 0 : 0.4,
       maxZoomPixelRatio: 40, minZoomImageRatio: 0.7, visibilityRatio: 0.4,
+      viewportMargins: { left: MARGIN, right: MARGIN, top: MARGIN, bottom: MARGIN },
       gestureSettingsMouse: { clickToZoom: false }, gestureSettingsTouch: { clickToZoom: false },
     });
     this.osd.innerTracker.keyDownHandler && this.osd.canvas.setAttribute("aria-label", "Picture: arrows move it, plus and minus zoom");
@@ -44,7 +46,7 @@ export class Viewer {
   /** Screen pixels to one image pixel. */
   get scale() {
     const { viewport } = this.osd;
-    return this.size ? (viewport.getZoom(true) * viewport.getContainerSize().x) / this.size.width : 1;
+    return this.size ? viewport.deltaPixelsFromPoints(new window.OpenSeadragon.Point(1, 0), true).x / this.size.width : 1;
   }
 
   /** Show a plane of an image in tiles; the plane before stays until the new one has come. */
