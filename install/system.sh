@@ -23,7 +23,7 @@ apt_install() {
 
 present() {
   for name in "$@"; do
-    if command -v "$name" >/dev/null || [ -x "/usr/sbin/$name" ]; then return 0; fi
+    if command -v "$name" >/dev/null; then return 0; fi
   done
   return 1
 }
