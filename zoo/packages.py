@@ -105,6 +105,11 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def preload() -> None:
+    """Import the validator now: it takes seconds, which a worker that waits for its first job has to spare."""
+    import bioimageio.spec.model.v0_5  # noqa: F401
+
+
 def read_package(path: Path, settings: Settings) -> ModelPackage:
     """Check the zip at `path` and read its description; raises `ArchiveRefused` or `PackageInvalid`."""
     size = path.stat().st_size
