@@ -13,7 +13,7 @@ from typing import Any
 
 from scheduler.queue import Handle
 from zoo.documents import DocumentMissing, Documents, Page, Query, RevisionConflict, Stored
-from zoo.errors import UserError, ZooscopeError
+from zoo.errors import Unavailable, UserError
 from zoo.identifiers import is_uuid, new_uuid
 
 COLLECTION = "jobs"
@@ -32,9 +32,8 @@ class JobMissing(UserError):
         super().__init__("There is no such job.", "Check the link; the job may also have been deleted.")
 
 
-class JobContended(ZooscopeError):
+class JobContended(Unavailable):
     code = "job-contended"
-    status = 503
 
 
 @dataclass(frozen=True)

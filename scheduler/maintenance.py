@@ -18,9 +18,10 @@ from scheduler.ending import Ending
 from scheduler.entry import Entry
 from scheduler.jobs import Body, JobMissing, Jobs, handle_of, now, set_handle
 from scheduler.logs import Logs
-from scheduler.queue import Queue
+from scheduler.queue import Queue, QueueDown
 from scheduler.tokens import Tokens
 from zoo.documents import MAXIMUM_PAGE_SIZE, Query, Stored
+from zoo.errors import ZooscopeError
 from zoo.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -62,7 +63,12 @@ class Maintenance:
     def recover(self) -> None:
         """Queue again what the broker lost, and drain the logs of jobs that are over."""
         for stored in self._all({"state": ["queued", "running"]}):
-            self._recover_one(stored)
+            try:
+                self._recover_one(stored)
+            except QueueDown:
+                raise
+            except ZooscopeError as error:
+                log.warning("job %s: it is queued again later: %s", stored.id, error)
         for uuid in self._logs.left_behind():
             try:
                 over = self._jobs.get_any(uuid).body["state"] in FINAL_STATES

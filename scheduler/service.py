@@ -158,9 +158,9 @@ class Scheduler:
         self._ending.forget(uuid)
 
     def kick(self, uuid: str) -> dict[str, Any]:
-        """For an operator: try a buried job once more, from its first attempt. Raises NotBuried."""
+        """For an operator: try a buried job once more, from its first attempt on. Raises NotBuried."""
         handle = handle_of(self._jobs.get(uuid).body)
-        if self._queue.state(handle, uuid) != "buried" or handle is None:
+        if self._queue.state(handle, uuid) != "buried":
             raise NotBuried("This job is not buried.", "Only a job that failed after all its attempts can be kicked.")
 
         def revive(body: Body) -> bool | None:
@@ -170,8 +170,10 @@ class Scheduler:
             note(body, now(), "kicked")
             return None
 
-        self._jobs.change(uuid, revive)
-        self._queue.kick(handle, uuid)
+        revived = self._jobs.change(uuid, revive).body
+        # A new entry rather than the old one: the token in it is fresh.
+        self._queue.delete(handle, uuid)
+        put_entry(self._queue, self._tokens, self._jobs, revived)
         return self.job(uuid)
 
     def log_text(self, uuid: str) -> str:

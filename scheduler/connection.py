@@ -1,0 +1,143 @@
+"""One connection to beanstalkd, on a socket of ours with timeouts, and what is done with a job it holds.
+
+greenstalk's client is not thread-safe and knows no timeouts: a connection serves one thread at a time, and after any
+error it is closed, never used again. Closing it makes what it has reserved ready at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import greenstalk
+
+from zoo.errors import Unavailable
+
+CONNECT_SECONDS = 2.0
+COMMAND_SECONDS = 5.0
+LONGEST_DELAY = 2**31
+# Seconds and probes after which a dead peer is noticed; the last one in milliseconds.
+SOCKET_OPTIONS = (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", 15_000))
+
+
+class QueueDown(Unavailable):
+    code = "queue-down"
+
+    def __init__(self, reason: object) -> None:
+        super().__init__(f"The job queue does not answer ({reason}).", "Try again in a moment; accepted jobs are kept.")
+
+
+class QueueDraining(Unavailable):
+    code = "queue-draining"
+    retry_after_seconds = 60
+
+    def __init__(self) -> None:
+        super().__init__("The service takes no new jobs while it is being restarted.", "Try again in a few minutes.")
+
+
+@dataclass(frozen=True)
+class Handle:
+    """Where a job lies: its id within one running beanstalkd, which `broker` names."""
+
+    job_id: int
+    broker: str
+
+
+def delay_seconds(seconds: float) -> int:
+    """beanstalkd counts whole seconds, and a delay of 0 would make a running job ready."""
+    return min(max(1, math.ceil(seconds)), LONGEST_DELAY)
+
+
+class Connection:
+    """One client on a socket of ours. Used by one thread at a time."""
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        self._socket = _connect(address)
+        self.client = greenstalk.Client(self._socket, encoding=None)
+        try:
+            # The name of this run of beanstalkd: it changes with every restart.
+            self.broker = str(self.client.stats()["id"])
+        except BaseException:
+            self.close()
+            raise
+        self._tube = greenstalk.DEFAULT_TUBE
+        self._watched: frozenset[str] = frozenset({greenstalk.DEFAULT_TUBE})
+
+    def use(self, tube: str) -> None:
+        if tube != self._tube:
+            self.client.use(tube)
+            self._tube = tube
+
+    def watch(self, tubes: Sequence[str]) -> None:
+        wanted = frozenset(tubes)
+        for tube in sorted(wanted - self._watched):
+            self.client.watch(tube)
+        for tube in sorted(self._watched - wanted):
+            self.client.ignore(tube)
+        self._watched = wanted
+
+    def reserve(self, seconds: int) -> greenstalk.Job | None:
+        """The next job of the watched tubes, None when there is none within `seconds`."""
+        self._socket.settimeout(seconds + COMMAND_SECONDS)
+        try:
+            return self.client.reserve(timeout=seconds)
+        except greenstalk.TimedOutError:
+            return None
+        finally:
+            self._socket.settimeout(COMMAND_SECONDS)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self.client.close()
+
+
+def _connect(address: tuple[str, int]) -> socket.socket:
+    connection = socket.create_connection(address, timeout=CONNECT_SECONDS)
+    connection.settimeout(COMMAND_SECONDS)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in SOCKET_OPTIONS:
+        if hasattr(socket, name):
+            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    return connection
+
+
+class Reserved:
+    """A job this connection holds until exactly one of release, delete and bury is called."""
+
+    def __init__(self, connection: Connection, job: greenstalk.Job) -> None:
+        self._client = connection.client
+        self._job = job
+        self.handle = Handle(job.id, connection.broker)
+        self.body: bytes = job.body
+        self.settled = False
+
+    def release(self, seconds: float) -> None:
+        """Give it back; it becomes ready after `seconds`, at least one."""
+        self._settle(lambda: self._client.release(self._job, delay=delay_seconds(seconds)))
+
+    def delete(self) -> None:
+        self._settle(lambda: self._client.delete(self._job))
+
+    def bury(self) -> None:
+        self._settle(lambda: self._client.bury(self._job))
+
+    def _settle(self, command: Callable[[], None]) -> None:
+        with broken_is_down(), contextlib.suppress(greenstalk.NotFoundError):
+            command()
+            self.settled = True
+
+
+@contextlib.contextmanager
+def broken_is_down() -> Iterator[None]:
+    try:
+        yield
+    except (greenstalk.NotFoundError, greenstalk.DrainingError):
+        raise
+    except greenstalk.Error as error:
+        raise QueueDown(type(error).__name__) from error
+    except (OSError, AssertionError, ValueError) as error:
+        raise QueueDown(str(error) or type(error).__name__) from error
