@@ -1,0 +1,92 @@
+"""/models: search the zoo, one model, the files of its package; /preview-settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, request, send_file
+from zoo.display import to_display
+from zoo.images import read_region
+
+from web import files, renders, uploads
+from web.api import query
+from web.service import service
+from zoo.catalogue import FACETS
+from zoo.preview_settings import PREVIEW_SETTINGS, settings_for_head
+
+blueprint = Blueprint("api_models", __name__)
+
+SORTS = ("_score", "name", "created")
+
+
+@blueprint.get("/models")
+def list_models() -> Any:
+    query.only({"q", "page", "size", "sort", "order", *FACETS})
+    page, size = query.page_and_size()
+    filters = {name: request.args.getlist(name) for name in FACETS if name in request.args}
+    sort = query.choice("sort", SORTS, "_score")
+    order = query.choice("order", ("asc", "desc"), "asc" if sort == "name" else "desc")
+    found = service().catalogue.search(query.search_text(), filters, sort, order == "desc", page, size)
+    return jsonify({"items": [item.body for item in found.items], "total": found.total, "facets": found.facets})
+
+
+@blueprint.get("/models/<id>")
+def get_model(id: str) -> Any:
+    return jsonify(service().catalogue.get(id))
+
+
+@blueprint.get("/models/<id>/versions/<version>")
+def get_model_version(id: str, version: str) -> Any:
+    return jsonify(service().catalogue.get(id, version))
+
+
+@blueprint.get("/models/<id>/versions/<version>/package.zip")
+def get_package(id: str, version: str) -> Response:
+    model = service().catalogue.get(id, version)
+    sha256 = model["package_sha256"]
+    name = files.download_name(id, version) + ".zip"
+    return files.send(service().blobs.path(sha256), "application/zip", name, sha256, files.asked_by_content(sha256))
+
+
+@blueprint.get("/models/<id>/versions/<version>/cover.png")
+def get_cover(id: str, version: str) -> Response:
+    model = service().catalogue.get(id, version)
+    return _picture(model, model["cover"])
+
+
+@blueprint.get("/models/<id>/versions/<version>/cover-before.png")
+def get_cover_before(id: str, version: str) -> Response:
+    """What the cover shows, without the result drawn over it."""
+    model = service().catalogue.get(id, version)
+    return _picture(model, model.get("cover_before") or model["cover"])
+
+
+@blueprint.get("/models/<id>/versions/<version>/samples/<int:number>")
+def get_sample(id: str, version: str, number: int) -> Response:
+    """The sample as a picture; `POST /images/from-sample` gives its pixels."""
+    model = service().catalogue.get(id, version)
+    return _picture(model, uploads.sample_of(model, number)["file"])
+
+
+def _picture(model: dict[str, Any], member: str) -> Response:
+    """A picture of a package in display contrast, drawn once."""
+
+    def draw() -> bytes:
+        parts = service()
+        with uploads.spooled(parts.catalogue.package(model["id"], model["version"]).open(member)) as path:
+            info = uploads.inspect(path, member, parts.settings)
+            return renders.encode_png(to_display(read_region(path, member, parts.settings, None), info.rgb))
+
+    path = renders.kept(model["package_sha256"], f"member-{member}", draw)
+    response = send_file(path, mimetype="image/png", etag=path.stem, conditional=True)
+    return files.finish(response, files.asked_by_content(model["package_sha256"]))
+
+
+@blueprint.get("/preview-settings")
+def list_preview_settings() -> Any:
+    query.only({"model", "version"})
+    model = request.args.get("model")
+    if model is None:
+        return jsonify({"items": [setting.to_json() for setting in PREVIEW_SETTINGS]})
+    head = service().catalogue.get(model, request.args.get("version"))["head"]
+    return jsonify({"items": [setting.to_json() for setting in settings_for_head(head)]})
