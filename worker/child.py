@@ -14,6 +14,7 @@ import contextlib
 import errno
 import importlib
 import json
+import math
 import os
 import queue
 import sys
@@ -82,6 +83,7 @@ class Child:
         cache = importlib.import_module(self._models_name).ModelCache
         settings = self._settings
         self._models = cache(settings.worker_models, device=self._device, threads=settings.cpu_threads)
+        self._package_reader.preload()
         self._imported.set()
         beating.join()
 
@@ -100,14 +102,9 @@ class Child:
         self._beat()
         try:
             done = self._preview(request)
-        except ZooscopeError as error:
-            outcome = _known_error(error)
-        except OSError as error:
-            outcome = self._disk_error(job, error)
-        except Exception as error:
-            outcome = self._unexpected_error(job, error)
-        else:
             outcome = {"event": "done", "files": done.files, "summary": done.summary, "timings": done.timings}
+        except Exception as error:
+            outcome = {} if job in self._cancelled else self._failure(job, error)
         if job in self._cancelled:
             outcome = {"event": "cancelled"}
         self._cancelled.clear()
@@ -144,36 +141,32 @@ class Child:
             self._packages.popitem(last=False)
         return self._packages[sha256]
 
-    def _disk_error(self, job: str, error: OSError) -> dict[str, Any]:
-        if error.errno == errno.ENOSPC:
-            message = "The worker's disk is full: the result could not be written."
+    def _failure(self, job: str, error: Exception) -> dict[str, Any]:
+        if isinstance(error, ZooscopeError):
+            return _error(error.code, error.message, error.hint, retry=isinstance(error, Unavailable))
+        number = error.errno if isinstance(error, OSError) else None
+        if number == errno.ENOSPC:
             hint = "Try again later; the operator must free disk space for the worker."
-            return {"event": "error", "code": "worker-disk-full", "message": message, "hint": hint, "retry": True}
-        if error.errno == errno.EFBIG:
+            return _error("worker-disk-full", "The worker's disk is full: the result could not be written.", hint)
+        if number == errno.EFBIG:
             message = "A file of the result is larger than this service allows."
-            hint = "Choose a smaller region."
-            return {"event": "error", "code": "result-too-large", "message": message, "hint": hint, "retry": False}
-        return self._unexpected_error(job, error)
-
-    def _unexpected_error(self, job: str, error: Exception) -> dict[str, Any]:
+            return _error("result-too-large", message, "Choose a smaller region.", retry=False)
         self._tell(event="log", job=job, text=_short_traceback(error))
         if isinstance(error, MemoryError):
-            message, hint = "The worker ran out of memory.", "Choose a smaller region or a smaller tile size."
-            return {"event": "error", "code": "out-of-memory", "message": message, "hint": hint, "retry": True}
+            hint = "Choose a smaller region or a smaller tile size."
+            return _error("out-of-memory", "The worker ran out of memory.", hint)
         message = f"The preview stopped with an unexpected error ({type(error).__name__})."
-        hint = "The log says where; run the job again or tell the operator."
-        return {"event": "error", "code": "unexpected-error", "message": message, "hint": hint, "retry": True}
+        return _error("unexpected-error", message, "The log says where; run the job again or tell the operator.")
 
     def _tell(self, **answer: Any) -> None:
-        line = json.dumps(answer, default=_plain)
+        line = json.dumps(_plain(answer))
         with self._answer_lock:
             self._answers.write(line + "\n")
             self._answers.flush()
 
 
-def _known_error(error: ZooscopeError) -> dict[str, Any]:
-    retry = isinstance(error, Unavailable)
-    return {"event": "error", "code": error.code, "message": error.message, "hint": error.hint, "retry": retry}
+def _error(code: str, message: str, hint: str, retry: bool = True) -> dict[str, Any]:
+    return {"event": "error", "code": code, "message": message, "hint": hint, "retry": retry}
 
 
 def _short_traceback(error: Exception) -> str:
@@ -186,10 +179,14 @@ def _short_traceback(error: Exception) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Numbers of NumPy as Python's own."""
+    """Numbers of NumPy as Python's own, those that JSON lacks (NaN, infinity) as null; for summaries and timings."""
+    if isinstance(value, dict):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
     if callable(item := getattr(value, "item", None)):
-        return item()
-    raise TypeError(f"{type(value).__name__} cannot be part of a result")
+        value = item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @contextlib.contextmanager
@@ -200,6 +197,7 @@ def _private_pipes() -> Iterator[tuple[TextIO, TextIO]]:
     with Path(os.devnull).open("rb") as nothing:
         os.dup2(nothing.fileno(), 0)
     os.dup2(2, 1)
+    sys.stdout = open(1, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115
     with commands, answers:
         yield commands, answers
 

@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
 def main(settings: Settings, name: str, server: str, token: str, device: str) -> int:
     """Be a worker until SIGTERM or SIGINT; returns the exit status.
 
-    Raises `BadWorkerName`, `BadDevice`, `NoServer`, `WorkerNameTaken`, and `BadToken` when the service refuses the token.
+    Raises `BadWorkerName`, `BadDevice`, `NoServer`, `WorkerNameTaken`, and `BadToken` when the service refuses it.
     """
     if not is_slug(name):
         raise BadWorkerName(f"{name!r} cannot be a worker's name.", "Use lower-case letters, digits and hyphens.")

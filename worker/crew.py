@@ -105,7 +105,7 @@ class Crew:
     def _child_answered(self, line: str) -> None:
         child = self.child
         try:
-            answer = json.loads(line)
+            answer = json.loads(line, parse_constant=_refuse)
             if answer["event"] == "ready" and child is not None:
                 child.ready = True
                 self._child_rest.worked()
@@ -167,3 +167,7 @@ class Crew:
                     on_end()
 
         self._selector.register(pipe, selectors.EVENT_READ, read)
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f"{constant} is not JSON")

@@ -87,6 +87,10 @@ class LineProcess:
         with contextlib.suppress(BrokenPipeError):
             self._stdin.write(json.dumps(command).encode() + b"\n")
 
+    def hang_up(self) -> None:
+        """Close its stdin: it is asked to end."""
+        self._stdin.close()
+
     def kill(self) -> None:
         """End the whole group at once."""
         with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -53,7 +53,8 @@ class Supervisor:
         engine: str = ENGINE,
         models: str = MODELS,
     ) -> None:
-        self._settings, self._name, self._server, self._token = settings, name, server, token
+        self._settings, self._name, self._device = settings, name, device
+        self._server, self._token = server, token
         folder = Path(settings.workers_folder) / name
         self._jobs = folder / "jobs"
         self._jobs.mkdir(parents=True, exist_ok=True)
@@ -168,8 +169,9 @@ class Supervisor:
     def _reserve(self) -> Claim | None:
         child = self._crew.child
         warm = child.warm if child is not None else ()
+        seconds = self._settings.reserve_seconds
         return self._client.reserve(
-            ReserveRequest(self._name, timeout_seconds=self._settings.reserve_seconds, warm_models=warm)
+            ReserveRequest(self._name, timeout_seconds=seconds, warm_models=warm, device=self._device)
         )
 
     def _work(self, claim: Claim) -> None:

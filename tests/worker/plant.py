@@ -1,0 +1,177 @@
+"""A whole plant for the tests of workers: beanstalkd, the scheduler's API and workers, each a real process."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import requests
+
+from scheduler.broker import Broker, start_beanstalkd
+from scheduler.contract import PREFIX
+from scheduler.jobs import JobRequest
+from scheduler.service import Scheduler
+from zoo.blobs import DiskBlobs
+from zoo.documents_sqlite import SqliteDocuments
+from zoo.settings import Settings
+
+HERE = Path(__file__).parent
+TOKEN = "worker-token-of-the-tests"
+SHORT = {
+    "ert_floor_seconds": 2.0,
+    "claim_seconds": 1.0,
+    "reserve_seconds": 2.0,
+    "stall_seconds": 1.0,
+    "cancel_seconds": 0.7,
+    "attempts": 2,
+    "free_disk_bytes": 0,
+    "worker_token": TOKEN,
+}
+
+
+def until(true: Callable[[], Any], seconds: float, what: str = "") -> Any:
+    """Wait until `true()` is; other processes cannot wake this one, so it looks every 20 ms."""
+    deadline = time.monotonic() + seconds
+    while not (value := true()):
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what or true}"
+        time.sleep(0.02)
+    return value
+
+
+class Worker:
+    """A running worker; `child` and `watchdog` are its two processes."""
+
+    def __init__(self, settings: Settings, name: str, server: str, log: Path) -> None:
+        self.log_file = log
+        with log.open("ab") as out:
+            self.process = subprocess.Popen(
+                [sys.executable, str(HERE / "run_worker.py"), as_json(settings), name, server, TOKEN],
+                stderr=out,
+                env=os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])},
+                start_new_session=True,
+            )
+
+    @property
+    def log(self) -> str:
+        return self.log_file.read_text()
+
+    def _part(self, module: str) -> psutil.Process:
+        def find() -> psutil.Process | None:
+            for process in psutil.Process(self.process.pid).children():
+                if module in process.cmdline():
+                    return process
+            return None
+
+        found: psutil.Process = until(find, 5, module)
+        return found
+
+    @property
+    def child(self) -> psutil.Process:
+        return self._part("worker.child")
+
+    @property
+    def watchdog(self) -> psutil.Process:
+        return self._part("worker.watchdog")
+
+    def parts(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children()
+
+    def stop(self) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(10)
+
+    def kill_all(self) -> None:
+        """SIGKILL for supervisor, child and watchdog together, as when the machine fails."""
+        parts = self.parts()
+        for process in [*parts, psutil.Process(self.process.pid)]:
+            process.suspend()
+        for process in [*parts, psutil.Process(self.process.pid)]:
+            process.kill()
+        self.process.wait(5)
+
+
+class Plant:
+    """`submit` jobs for the slow engine, start and stop the parts, look at what became of it."""
+
+    def __init__(self, folder: Path, ports: tuple[int, int], **settings: Any) -> None:
+        queue_port, self.port = ports
+        values = SHORT | {"data": folder, "beanstalkd": f"127.0.0.1:{queue_port}"} | settings
+        self.settings = Settings(**values)
+        self.folder = folder
+        self.server = f"http://127.0.0.1:{self.port}"
+        self._queue_port = queue_port
+        self.documents = SqliteDocuments(self.settings.documents_file)
+        self.blobs = DiskBlobs(self.settings.blobs_folder)
+        self.scheduler = Scheduler(self.documents, self.blobs, self.settings)
+        self.workers: list[Worker] = []
+        self.start_queue()
+        self.start_web()
+
+    def start_queue(self) -> None:
+        self.queue: Broker = start_beanstalkd(self.settings, self._queue_port)
+
+    def start_web(self) -> None:
+        self.web = subprocess.Popen(
+            [sys.executable, str(HERE / "scheduler_server.py"), as_json(self.settings), str(self.port)],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
+        until(self._answers, 15, "the scheduler answers")
+
+    def _answers(self) -> bool:
+        try:
+            return requests.post(f"{self.server}{PREFIX}/reserve", timeout=1).status_code == 401
+        except requests.ConnectionError:
+            return False
+
+    def kill_web(self) -> None:
+        os.killpg(self.web.pid, signal.SIGKILL)
+        self.web.communicate()
+
+    def worker(self, name: str, **settings: Any) -> Worker:
+        given = self.settings.replace(**settings)
+        worker = Worker(given, name, self.server, self.folder / f"{name}.log")
+        self.workers.append(worker)
+        return worker
+
+    def submit(self, package_sha256: str, input_sha256: str, estimate: float = 0.1, **settings: Any) -> str:
+        """Queue a job for the slow engine; its lease is estimate x slack, at least the floor."""
+        model = {"id": "m", "version": "1", "name": "M", "package_sha256": package_sha256, "head_kind": "x"}
+        request = JobRequest("preview", "owner", model, settings, input_sha256, {"roi": [0, 0, 9, 8]}, estimate, 0.0)
+        uuid: str = self.scheduler.submit(request)["uuid"]
+        return uuid
+
+    def job(self, uuid: str) -> dict[str, Any]:
+        return self.scheduler.job(uuid)
+
+    def until_state(self, uuid: str, state: str, seconds: float = 15.0) -> dict[str, Any]:
+        until(lambda: self.job(uuid)["state"] == state, seconds, f"{state}, but {self.job(uuid)}")
+        return self.job(uuid)
+
+    def until_running(self, uuid: str) -> dict[str, Any]:
+        until(lambda: self.job(uuid)["progress"]["stage"] == "inferring", 15, f"inferring, but {self.job(uuid)}")
+        return self.job(uuid)
+
+    def close(self) -> None:
+        for worker in self.workers:
+            for process in [*worker.parts(), worker.process] if worker.process.poll() is None else []:
+                process.kill()
+            worker.process.wait()
+        self.kill_web()
+        self.queue.kill()
+        self.scheduler.close()
+        self.documents.close()
+
+
+def as_json(settings: Settings) -> str:
+    given = {name: value for name, value in settings.__dict__.items() if isinstance(value, int | float | str)}
+    return json.dumps(given | {"data": str(settings.data)})

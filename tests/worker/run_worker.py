@@ -1,0 +1,19 @@
+"""A worker with the slow engine: `python run_worker.py SETTINGS NAME SERVER TOKEN`; SETTINGS is a JSON object."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from pathlib import Path
+
+from worker.supervisor import Supervisor
+from zoo.settings import Settings
+
+if __name__ == "__main__":
+    text, name, server, token = sys.argv[1:]
+    given = json.loads(text)
+    given["data"] = Path(given["data"])
+    logging.basicConfig(level=logging.INFO, format=f"%(asctime)s {name}: %(message)s")
+    Supervisor(Settings(**given), name, server, token, engine="slow_engine", models="slow_engine").run()
+    assert "tensorflow" not in sys.modules

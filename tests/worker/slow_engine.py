@@ -1,0 +1,90 @@
+"""An engine for the child without TensorFlow, which does as the job's settings say: takes its time, hangs, crashes.
+
+Settings: steps, seconds (of each step), end ("done" or a way to fail at the last step), once (a file: the way to fail
+is taken only while that file does not exist).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from scheduler.contract import RESULT_FILES, Progress
+from zoo.errors import UserError
+
+
+class BadRegion(UserError):
+    code = "bad-region"
+
+
+@dataclass
+class PreviewJob:
+    package: Any
+    crop: Any
+    settings: dict[str, Any]
+    source: dict[str, Any]
+
+
+class ModelCache:
+    def __init__(self, limit: int, *, device: str, threads: int) -> None:
+        self.limit = limit
+
+
+def hang() -> None:
+    while True:
+        time.sleep(60)
+
+
+def run_preview(
+    job: PreviewJob,
+    models: ModelCache,
+    out: Path,
+    report: Callable[[Progress], None],
+    log: Callable[[str], None],
+    cancelled: Callable[[], bool],
+) -> Any:
+    steps, seconds = job.settings.get("steps", 1), job.settings.get("seconds", 0.0)
+    print("a stray print of the engine")
+    log(f"process {os.getpid()} begins")
+    for step in range(steps):
+        if cancelled() and not job.settings.get("deaf"):
+            raise RuntimeError("cancelled")
+        report(Progress("inferring", step / steps, f"tile {step + 1} of {steps}"))
+        time.sleep(seconds)
+    end = job.settings.get("end", "done")
+    once = job.settings.get("once")
+    if once and Path(once).exists():
+        end = "done"
+    elif once:
+        Path(once).touch()
+    if end == "environment":
+        log(repr(dict(os.environ)))
+    elif end != "done":
+        fail(end, out)
+    for name in RESULT_FILES:
+        (out / name).write_text(f"{name} of {job.crop.pixels.shape}")
+    return SimpleNamespace(files=list(RESULT_FILES), summary={"objects": 3}, timings={"inferring": seconds * steps})
+
+
+def fail(end: str, out: Path) -> None:
+    if end == "hang":
+        hang()
+    elif end == "user-error":
+        raise BadRegion("The region is empty.", "Draw a larger one.")
+    elif end == "bug":
+        raise ValueError("a mistake in the engine")
+    elif end == "exit":
+        os._exit(7)
+    elif end == "disk-full":
+        with (out / "overlay.png").open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(2**20))
+    else:
+        os.kill(os.getpid(), signal.Signals[end])
+        hang()
