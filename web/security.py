@@ -16,7 +16,7 @@ from zoo.settings import KIB, MIB, Settings
 QUERY_BYTES = 4 * KIB
 JSON_BODY_BYTES = MIB
 FORM_PARTS = 16
-FORM_FIELD_BYTES = 64 * KIB
+FORM_FIELD_BYTES = 256 * KIB
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 CONTENT_SECURITY_POLICY = "; ".join(

@@ -8,6 +8,8 @@ because long polls and event streams wait more than they compute.
 from __future__ import annotations
 
 import argparse
+import socket
+import struct
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -19,7 +21,7 @@ from zoo.settings import Settings, read_settings
 KEEPALIVE_SECONDS = 5
 GRACEFUL_SECONDS = 3
 # A client that neither sends nor reads for this long loses its thread.
-IDLE_CLIENT_SECONDS = 60.0
+IDLE_CLIENT_SECONDS = 60
 # gunicorn's largest request line; the query itself is limited by web.security.
 REQUEST_LINE_BYTES = 8190
 
@@ -66,7 +68,10 @@ class LimitedClients:
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         if "gunicorn.socket" in environ:
-            environ["gunicorn.socket"].settimeout(IDLE_CLIENT_SECONDS)
+            limit = struct.pack("ll", IDLE_CLIENT_SECONDS, 0)
+            # In the kernel rather than by settimeout, which would make a peek at the socket wait as well.
+            environ["gunicorn.socket"].setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+            environ["gunicorn.socket"].setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
         answer: Iterable[bytes] = self.app(environ, start_response)
         return answer
 

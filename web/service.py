@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 from flask import current_app
-from scheduler.service import Scheduler
-from zoo.catalogue import Catalogue
 
+from scheduler.service import Scheduler
 from zoo.blobs import DiskBlobs
+from zoo.catalogue import Catalogue
 from zoo.documents import Documents
 from zoo.settings import Settings
 
@@ -34,8 +34,11 @@ class Service:
     catalogue: Catalogue
     streams: threading.BoundedSemaphore
     stopping: Callable[[], bool] = _never
-    # Held while an image's blob and document are made or removed together.
-    image_lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def close(self) -> None:
+        """Give back what was opened; no request is served afterwards."""
+        self.scheduler.close()
+        self.documents.close()
 
     @property
     def uploads_folder(self) -> Path:

@@ -203,8 +203,7 @@ class Up:
         environment = os.environ | {"ZOOSCOPE_WORKER_TOKEN": worker_token(settings)}
         for number, device in enumerate(self.devices, start=1):
             name = f"worker-{number}"
-            folder = settings.workers_folder / name
-            options = ["--server", self.url, "--data", str(folder), "--name", name, "--device", device]
+            options = ["--server", self.url, "--data", str(settings.data), "--name", name, "--device", device]
             self.children.append(Child(name, [sys.executable, "-m", "zooscope", "worker", *options], environment))
         for child in self.children:
             child.start()

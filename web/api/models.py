@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request, send_file
-from zoo.display import to_display
-from zoo.images import read_region
 
 from web import files, renders, uploads
 from web.api import query
 from web.service import service
 from zoo.catalogue import FACETS
+from zoo.display import to_display
+from zoo.images import read_region
 from zoo.preview_settings import PREVIEW_SETTINGS, settings_for_head
 
 blueprint = Blueprint("api_models", __name__)

@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from PIL import Image
+from web_helpers import WorkerHand, error_of, png, submit, upload
+
+from web.app import create_app
+from zoo.images import decode_crop
+from zoo.settings import Settings
+
+
+def test_a_job_holds_exactly_the_pixels_of_its_region(app: Flask, client: FlaskClient) -> None:
+    import io
+
+    job = submit(client)
+    pixels = np.asarray(Image.open(io.BytesIO(png())))
+    crop = decode_crop(app.extensions["zooscope"].blobs.path(job["input_sha256"]))
+    assert (crop.pixels == pixels[4:36, 8:48]).all()
+    assert crop.rgb
+    assert crop.origin.to_json() == [8, 4, 40, 32]
+
+
+def test_a_job_view_says_where_it_is(client: FlaskClient) -> None:
+    first, second = submit(client), submit(client)
+    assert (first["state"], first["mine"], first["progress"]["label"]) == ("queued", True, "Waiting for a worker")
+    assert second["place"] == first["place"] + 1
+    assert first["model"]["id"] == "cells"
+    assert first["settings"]["seed_height"] == 0.1
+    assert first["source"]["roi"] == [8, 4, 40, 32]
+    assert first["links"]["page"] == f"/r/{first['uuid']}"
+    assert first["result"] is None
+    assert client.get(f"/api/v1/jobs/{first['uuid']}").get_json()["uuid"] == first["uuid"]
+
+
+def test_several_models_share_one_input(client: FlaskClient) -> None:
+    body = {"image": upload(client)["id"], "models": ["cells", {"id": "grey", "version": "1.0.0"}]}
+    jobs = client.post("/api/v1/jobs", json=body).get_json()["jobs"]
+    assert [job["model"]["id"] for job in jobs] == ["cells", "grey"]
+    assert jobs[0]["input_sha256"] == jobs[1]["input_sha256"]
+    assert jobs[0]["source"]["roi"] == [0, 0, 64, 48]
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"roi": [0, 0, 65, 10]}, "bad-region"),
+        ({"roi": [-1, 0, 10, 10]}, "bad-region"),
+        ({"roi": [0, 0, 0, 10]}, "bad-region"),
+        ({"roi": [10, 10, -5, -5]}, "bad-region"),
+        ({"roi": [0.5, 0, 10, 10]}, "bad-region"),
+        ({"roi": [0, 0, 10**9, 10**9]}, "bad-region"),
+        ({"roi": [0, 0, 10]}, "bad-region"),
+        ({"roi": "0,0,10,10"}, "bad-region"),
+        ({"plane": 1}, "plane-missing"),
+        ({"plane": -1}, "plane-missing"),
+        ({"plane": True}, "plane-missing"),
+        ({"channels": [3]}, "channel-missing"),
+        ({"channels": []}, "channel-missing"),
+        ({"channels": [0, 1]}, "channels-unfit"),
+        ({"channels": "0"}, "bad-field"),
+        ({"channels": [0] * 10_000}, "channels-unfit"),
+        ({"pixel_size_um": 0}, "bad-field"),
+        ({"pixel_size_um": -1}, "bad-field"),
+        ({"pixel_size_um": "10nm"}, "bad-field"),
+        ({"pixel_size_um": 1e308}, "bad-field"),
+        ({"pixel_size_um": True}, "bad-field"),
+        ({"pixel_size_um": {"x_um": 1}}, "bad-field"),
+        ({"pixel_size_um": 5000}, "region-too-large"),
+        ({"models": []}, "bad-field"),
+        ({"models": "cells"}, "bad-field"),
+        ({"models": ["cells", "cells"]}, "bad-field"),
+        ({"models": [{"id": "cells", "colour": 1}]}, "bad-field"),
+        ({"models": [{"id": "cells", "version": 1}]}, "bad-field"),
+        ({"models": ["none"]}, "model-missing"),
+        ({"models": [{"id": "cells", "version": "9"}]}, "model-missing"),
+        ({"settings": {"threshold": 2}}, "bad-preview-setting"),
+        ({"settings": {"colour": 2}}, "bad-preview-setting"),
+        ({"settings": [1]}, "bad-field"),
+        ({"image": "nothing"}, "not-found"),
+        ({"image": 7}, "bad-field"),
+        ({"image": None}, "bad-field"),
+        ({"colour": "blue"}, "bad-field"),
+    ],
+)
+def test_a_bad_request_never_reaches_the_queue(client: FlaskClient, change: dict[str, Any], code: str) -> None:
+    body = {"image": upload(client)["id"], "models": ["cells"]} | change
+    status, found = error_of(client.post("/api/v1/jobs", json=body))
+    assert (400 <= status < 500, found) == (True, code)
+    assert client.get("/api/v1/jobs").get_json()["total"] == 0
+
+
+def test_a_region_over_the_models_budget_is_refused(client: FlaskClient) -> None:
+    body = {"image": upload(client, png(120, 100))["id"], "models": ["grey"]}
+    answer = client.post("/api/v1/jobs", json=body)
+    assert error_of(answer) == (400, "region-too-large")
+    assert "100 × 100 px" in answer.get_json()["error"]["hint"]
+    assert client.post("/api/v1/jobs", json=body | {"roi": [0, 0, 100, 100]}).status_code == 201
+
+
+def test_a_region_that_resizing_makes_too_large_is_refused(settings: Settings, client: FlaskClient, app: Flask) -> None:
+    small = create_app(settings.replace(roi_pixels=4000))
+    with small.test_client() as visitor:
+        body = {"image": upload(visitor)["id"], "roi": [0, 0, 40, 40], "models": ["cells"], "pixel_size_um": 0.5}
+        assert visitor.post("/api/v1/jobs", json=body).status_code == 201
+        answer = visitor.post("/api/v1/jobs", json=body | {"pixel_size_um": 1.0})
+        assert error_of(answer) == (400, "region-too-large")
+        body |= {"pixel_size_um": 1.0, "settings": {"rescale": "off"}}
+        assert visitor.post("/api/v1/jobs", json=body).status_code == 201
+    small.extensions["zooscope"].close()
+
+
+def test_one_unfit_model_stops_them_all(client: FlaskClient) -> None:
+    body = {"image": upload(client)["id"], "models": ["cells", "none"]}
+    assert client.post("/api/v1/jobs", json=body).status_code == 404
+    assert client.get("/api/v1/jobs").get_json()["total"] == 0
+
+
+def test_without_a_queue_jobs_are_refused_for_now(settings: Settings, app: Flask) -> None:
+    alone = create_app(settings.replace(beanstalkd="127.0.0.1:1"))
+    with alone.test_client() as client:
+        answer = client.post("/api/v1/jobs", json={"image": upload(client)["id"], "models": ["cells"]})
+        assert answer.status_code == 503
+        assert int(answer.headers["Retry-After"]) > 0
+    alone.extensions["zooscope"].close()
+
+
+def test_whoever_has_the_link_reads_and_only_the_owner_changes(client: FlaskClient, stranger: FlaskClient) -> None:
+    job = submit(client)
+    url = f"/api/v1/jobs/{job['uuid']}"
+    seen = stranger.get(url).get_json()
+    assert (seen["mine"], seen["source"]["image_id"], seen["source"]["image_name"]) == (False, None, "cells.png")
+    assert stranger.get(f"{url}/log").status_code == 200
+    assert "owner" not in seen
+    for answer in (stranger.post(f"{url}/cancel"), stranger.post(f"{url}/rerun"), stranger.delete(url)):
+        assert error_of(answer) == (403, "forbidden")
+    assert stranger.get("/api/v1/jobs").get_json() == {"items": [], "total": 0}
+    assert [item["uuid"] for item in client.get("/api/v1/jobs").get_json()["items"]] == [job["uuid"]]
+
+
+@pytest.mark.parametrize("uuid", ["0" * 32, "x", "..%2f..%2fetc", "1" * 500])
+def test_a_job_that_is_not_there_is_not_found(client: FlaskClient, uuid: str) -> None:
+    for path in ("", "/log", "/events", "/files/overlay.png", "/layers/mask.png", "/result.zip"):
+        assert error_of(client.get(f"/api/v1/jobs/{uuid}{path}")) == (404, "not-found")
+
+
+def test_a_cancelled_job_is_over_and_can_run_again(client: FlaskClient) -> None:
+    job = submit(client, settings={"threshold": 0.7})
+    url = f"/api/v1/jobs/{job['uuid']}"
+    assert client.post(f"{url}/cancel").get_json()["state"] == "cancelled"
+    again = client.post(f"{url}/rerun", json={"settings": {"minimum_area_px": 9}})
+    assert again.status_code == 201
+    view = again.get_json()
+    assert (view["rerun_of"], view["input_sha256"]) == (job["uuid"], job["input_sha256"])
+    assert (view["settings"]["threshold"], view["settings"]["minimum_area_px"]) == (0.7, 9)
+    assert error_of(client.post(f"{url}/rerun", json={"settings": {"threshold": 7}})) == (400, "bad-preview-setting")
+    assert client.post(f"{url}/rerun").status_code == 201
+
+
+def test_a_deleted_job_is_gone(client: FlaskClient) -> None:
+    job = submit(client)
+    url = f"/api/v1/jobs/{job['uuid']}"
+    assert client.delete(url).status_code == 204
+    assert client.get(url).status_code == 404
+    assert client.get("/api/v1/jobs").get_json()["total"] == 0
+
+
+def test_progress_and_failure_are_shown(client: FlaskClient, worker: WorkerHand) -> None:
+    job = submit(client)
+    url = f"/api/v1/jobs/{job['uuid']}"
+    claim = worker.start()
+    worker.progress(claim, "inferring", 0.4)
+    view = client.get(url).get_json()
+    assert view["state"] == "running"
+    assert view["progress"] == {
+        "stage": "inferring", "label": "Running the model", "fraction": 0.4, "message": "tile 1 of 2",
+    }  # fmt: skip
+    failure = {"lease": claim["lease"], "code": "x", "message": "It broke.", "hint": "Mend it.", "retry": False}
+    worker.post(f"/scheduler/v1/jobs/{job['uuid']}/fail", failure)
+    view = client.get(url).get_json()
+    assert (view["state"], view["error"]["message"]) == ("failed", "It broke.")
+
+
+def test_estimates_say_time_and_fit(client: FlaskClient) -> None:
+    image = upload(client)["id"]
+    body = {"image": image, "models": ["cells", "grey"], "pixel_size_um": 0.5}
+    found = client.post("/api/v1/estimates", json=body).get_json()
+    cells, grey = found["items"]
+    assert cells["ok"]
+    assert cells["scale"] == 1
+    assert cells["reasons"][0] == "0.5 µm: matches"
+    assert cells["suitability"] > grey["suitability"]
+    assert cells["text"].startswith("about 1 s: ")
+    assert "colour becomes grey" in grey["reasons"]
+    resized = client.post("/api/v1/estimates", json=body | {"pixel_size_um": 0.25}).get_json()["items"][0]
+    assert (resized["scale"], resized["reasons"][0]) == (0.5, "made for 0.5 µm: will be resized ×0.5")
+    eightfold = client.post("/api/v1/estimates", json=body | {"settings": {"variations": 8}}).get_json()["items"][0]
+    assert eightfold["seconds"] > cells["seconds"]
+
+
+def test_an_estimate_names_what_would_fit(client: FlaskClient) -> None:
+    body = {"image": upload(client)["id"], "models": ["cells"], "channels": [0, 1]}
+    item = client.post("/api/v1/estimates", json=body).get_json()["items"][0]
+    assert (item["ok"], item["error"]["code"]) == (False, "channels-unfit")
+    assert "one channel, which is repeated" in item["reasons"][0]
+    assert client.get("/api/v1/jobs").get_json()["total"] == 0

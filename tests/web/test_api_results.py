@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import io
+import zipfile
+from typing import Any
+
+import numpy as np
+import pytest
+from flask.testing import FlaskClient
+from PIL import Image
+from web_helpers import WorkerHand, error_of, png, result_files, submit
+
+
+@pytest.fixture
+def done(client: FlaskClient, worker: WorkerHand) -> dict[str, Any]:
+    job = submit(client)
+    worker.finish(worker.start())
+    view = client.get(f"/api/v1/jobs/{job['uuid']}").get_json()
+    assert view["state"] == "done"
+    return view
+
+
+def picture(client: FlaskClient, url: str) -> Image.Image:
+    with client.get(url) as answer:
+        assert answer.status_code == 200
+        assert answer.mimetype == "image/png"
+        return Image.open(io.BytesIO(answer.data))
+
+
+def test_every_file_is_served_as_it_was_posted(stranger: FlaskClient, done: dict[str, Any]) -> None:
+    posted = result_files()
+    assert {file["name"] for file in done["result"]["files"]} == set(posted)
+    for file in done["result"]["files"]:
+        with stranger.get(file["url"]) as answer:
+            assert answer.data == posted[file["name"]]
+            assert answer.mimetype == file["media_type"]
+            assert "immutable" in answer.headers["Cache-Control"]
+            assert "sandbox" in answer.headers["Content-Security-Policy"]
+            shown = file["name"] in ("overlay.png", "log.txt")
+            disposition = answer.headers["Content-Disposition"]
+            assert disposition.startswith("inline" if shown else "attachment")
+            assert f"cells-cells-{done['uuid'][:8]}-{file['name']}" in disposition
+    with stranger.get(f"/api/v1/jobs/{done['uuid']}/files/overlay.png?download") as answer:
+        assert answer.headers["Content-Disposition"].startswith("attachment")
+
+
+@pytest.mark.parametrize("name", ["other.png", "..%2f..%2fdocuments.sqlite3", "overlay.png%00"])
+def test_only_files_of_the_result_are_served(client: FlaskClient, done: dict[str, Any], name: str) -> None:
+    assert client.get(f"/api/v1/jobs/{done['uuid']}/files/{name}").status_code == 404
+
+
+def test_the_zip_holds_all_files_and_is_always_the_same(client: FlaskClient, done: dict[str, Any]) -> None:
+    first = client.get(done["result"]["zip"])
+    with zipfile.ZipFile(io.BytesIO(first.data)) as archive:
+        assert archive.testzip() is None
+        assert {name: archive.read(name) for name in archive.namelist()} == result_files()
+    assert client.get(done["result"]["zip"]).data == first.data
+    not_again = client.get(done["result"]["zip"], headers={"If-None-Match": first.headers["ETag"]})
+    assert (not_again.status_code, not_again.data) == (304, b"")
+
+
+def test_layers_are_drawn_from_the_files(client: FlaskClient, done: dict[str, Any]) -> None:
+    layers = done["result"]["layers"]
+    region = np.asarray(Image.open(io.BytesIO(png())))[4:36, 8:48]
+    assert (np.asarray(picture(client, layers["original"])) == region).all()
+    probability = np.asarray(picture(client, layers["probability"]))
+    assert probability.shape == (32, 40)
+    assert (probability[3, 3], probability[0, 0]) == (255, 0)
+    mask = np.asarray(picture(client, layers["mask"]).convert("RGBA"))
+    assert mask[0, 0, 3] == 0
+    assert mask[3, 3, 3] == mask[15, 15, 3] == 255
+    assert mask[3, 3].tolist() != mask[15, 15].tolist()
+    assert picture(client, layers["thumbnail"]).size == (40, 32)
+    assert (np.asarray(picture(client, layers["mask"]).convert("RGBA")) == mask).all()
+
+
+def test_a_job_that_is_not_done_shows_its_region_alone(client: FlaskClient) -> None:
+    job = submit(client)
+    base = f"/api/v1/jobs/{job['uuid']}"
+    assert picture(client, job["links"]["original"]).size == (40, 32)
+    assert picture(client, f"{base}/layers/thumbnail.png").size == (40, 32)
+    for path in ("layers/mask.png", "layers/probability.png", "layers/x.png", "files/overlay.png", "result.zip"):
+        assert error_of(client.get(f"{base}/{path}")) == (404, "not-found")
+
+
+def test_a_mask_outlives_its_model_document(client: FlaskClient, done: dict[str, Any], app: Any) -> None:
+    app.extensions["zooscope"].documents.delete("models", "cells")
+    assert picture(client, done["result"]["layers"]["probability"]).size == (40, 32)

@@ -1,0 +1,16 @@
+"""The public JSON API under /api/v1: one module per subject; `openapi` describes every route."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Flask
+
+from web.api import estimates, events, images, jobs, models, openapi, results, status, tiles
+
+PREFIX = "/api/v1"
+SUBJECTS = (models, images, tiles, estimates, jobs, events, results, status, openapi)
+
+
+def register(app: Flask) -> None:
+    for subject in SUBJECTS:
+        blueprint: Blueprint = subject.blueprint
+        app.register_blueprint(blueprint, url_prefix=PREFIX)

@@ -1,0 +1,70 @@
+"""/jobs/<uuid>/events: a job's view as server-sent events, until it is over.
+
+A page that gets no stream (too many are open, or a proxy swallows it) polls GET /jobs/<uuid> instead.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from flask import Blueprint, Response, request
+
+from scheduler.contract import FINAL_STATES
+from scheduler.jobs import JobMissing
+from web import visitors
+from web.api.jobs import known_job
+from web.job_view import view
+from web.service import Service, service
+from zoo.errors import Unavailable
+
+blueprint = Blueprint("api_events", __name__)
+
+# The longest wait in one go: also how often a waiting job's place is looked up and how soon a shutdown is noticed.
+WAIT_SECONDS = 1.0
+# A comment is sent at least this often, so that neither side takes the silence for a broken connection.
+HEARTBEAT_SECONDS = 10.0
+RETRY_MILLISECONDS = 2000
+
+
+class TooManyStreams(Unavailable):
+    code = "too-many-streams"
+
+
+@blueprint.get("/jobs/<uuid>/events")
+def stream_job(uuid: str) -> Response:
+    parts, viewer = service(), visitors.known_visitor()
+    job = known_job(uuid)
+    if not parts.streams.acquire(blocking=False):
+        raise TooManyStreams("Too many pages are watching live.", "Ask for the job itself every few seconds.")
+    response = Response(
+        _stream(parts, job, viewer, request.headers.get("Last-Event-ID", "")), mimetype="text/event-stream"
+    )
+    # Also called when the client leaves before the first event, when the generator never started.
+    response.call_on_close(parts.streams.release)
+    response.headers["X-Accel-Buffering"] = "no"
+    return response
+
+
+def _stream(parts: Service, job: dict[str, Any], viewer: str | None, seen: str) -> Iterator[str]:
+    """Events while the job changes; a reconnecting browser that saw the current revision is not told twice."""
+    yield f"retry: {RETRY_MILLISECONDS}\n\n"
+    last = view(parts.scheduler, job, viewer) if job["revision"] == seen else None
+    spoke = time.monotonic()
+    while not parts.stopping():
+        current = view(parts.scheduler, job, viewer)
+        if current != last:
+            yield f"event: job\nid: {job['revision']}\ndata: {json.dumps(current)}\n\n"
+            last, spoke = current, time.monotonic()
+        if job["state"] in FINAL_STATES:
+            return
+        if time.monotonic() - spoke > HEARTBEAT_SECONDS:
+            yield ": still here\n\n"
+            spoke = time.monotonic()
+        try:
+            job = parts.scheduler.events.wait(job["uuid"], job["revision"], WAIT_SECONDS) or job
+        except JobMissing:
+            yield "event: gone\ndata: {}\n\n"
+            return

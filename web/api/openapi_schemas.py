@@ -1,0 +1,139 @@
+"""Schemas of what the public API takes and gives, in JSON Schema as OpenAPI 3.1 has it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scheduler.contract import STATES
+
+Schema = dict[str, Any]
+
+
+def _object(required: tuple[str, ...] = (), **properties: Schema) -> Schema:
+    found: Schema = {"type": "object", "properties": properties}
+    return found | {"required": list(required)} if required else found
+
+
+def _list(items: Schema) -> Schema:
+    return {"type": "array", "items": items}
+
+
+def _page(name: str, **more: Schema) -> Schema:
+    return _object(("items", "total"), items=_list(_ref(name)), total=INTEGER, **more)
+
+
+def _ref(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _or_null(schema: Schema) -> Schema:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+TEXT: Schema = {"type": "string"}
+INTEGER: Schema = {"type": "integer"}
+NUMBER: Schema = {"type": "number"}
+TRUTH: Schema = {"type": "boolean"}
+FREE: Schema = {"type": "object"}
+UUID: Schema = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
+TIME: Schema = {"type": "number", "description": "Seconds since 1970, UTC."}
+ROI: Schema = {
+    "type": "array", "items": INTEGER, "minItems": 4, "maxItems": 4,
+    "description": "x, y, width, height in pixels of the image; x to the right, y down.",
+}  # fmt: skip
+PIXEL_SIZE: Schema = _object(("x_um", "y_um"), x_um=NUMBER, y_um=NUMBER)
+
+MODEL_CHOICE: Schema = {"anyOf": [TEXT, _object(("id",), id=TEXT, version=TEXT)]}
+PREVIEW_REQUEST: Schema = _object(
+    ("image", "models"),
+    image=UUID | {"description": "Id of the image."},
+    roi=_or_null(ROI) | {"description": "null: the whole image."},
+    plane=INTEGER | {"minimum": 0, "default": 0},
+    channels=_or_null(_list(INTEGER)) | {"description": "Channels for the model, counted from 0; null: all."},
+    pixel_size_um=_or_null({"anyOf": [NUMBER, PIXEL_SIZE]}) | {"description": "null: what the file says."},
+    models=_list(MODEL_CHOICE) | {"minItems": 1, "maxItems": 32},
+    settings=FREE | {"description": "By name; what is left out has the model's default."},
+)
+
+SCHEMAS: dict[str, Schema] = {
+    "Anything": {},
+    "Error": _object(
+        ("error",),
+        error=_object(
+            ("code", "message", "hint"),
+            code=TEXT | {"description": "For programs."},
+            message=TEXT | {"description": "What is wrong, for people."},
+            hint=TEXT | {"description": "What to do about it."},
+        ),
+    ),
+    "Model": _object(
+        ("id", "version", "name"),
+        id=TEXT, version=TEXT, name=TEXT, description=TEXT, licence=TEXT, tags=_list(TEXT), channels=INTEGER,
+        pixel_size_um=_or_null(NUMBER), package_sha256=TEXT, head=FREE, ert=FREE, samples=_list(FREE),
+    ),
+    "ModelPage": _page("Model", facets=FREE),
+    "PreviewSettings": _object(
+        ("items",),
+        items=_list(_object(
+            ("name", "label", "kind", "default", "help"),
+            name=TEXT, label=TEXT, kind={"enum": ["choice", "number", "integer"]}, default={}, help=TEXT,
+            choices=_list({}), minimum=_or_null(NUMBER), maximum=_or_null(NUMBER), unit=TEXT, heads=_list(TEXT),
+            advanced=TRUTH, optional=TRUTH,
+        )),
+    ),
+    "Image": _object(
+        ("id", "name", "sha256", "width", "height", "planes", "channels", "urls"),
+        id=UUID, name=TEXT, sha256=TEXT, bytes=INTEGER, created_at=TIME, mine=TRUTH, origin=_or_null(FREE),
+        format=TEXT, width=INTEGER, height=INTEGER, planes=INTEGER, channels=INTEGER, channel_names=_list(TEXT),
+        dtype=TEXT, rgb=TRUTH, pixel_size=_or_null(PIXEL_SIZE),
+        urls=_object(("tiles", "thumbnail"), self=TEXT, tiles=TEXT, thumbnail=TEXT),
+    ),
+    "ImagePage": _page("Image"),
+    "PreviewRequest": PREVIEW_REQUEST,
+    "Estimates": _object(
+        ("items", "queue"),
+        items=_list(_object(
+            ("model", "ok", "text", "reasons"),
+            model=TEXT, version=_or_null(TEXT), ok=TRUTH, seconds=_or_null(NUMBER), load_s=_or_null(NUMBER),
+            text=TEXT, scale=_or_null(NUMBER), suitability=NUMBER, reasons=_list(TEXT), error=_or_null(FREE),
+        )),
+        queue=_object(("ahead", "workers"), ahead=INTEGER, workers=INTEGER),
+    ),
+    "Job": _object(
+        ("uuid", "state", "model", "settings", "source", "links", "mine"),
+        uuid=UUID, state={"enum": list(STATES)}, place=_or_null(INTEGER), progress=_or_null(FREE),
+        estimate=_or_null(FREE), model=FREE, settings=FREE, source=FREE, created_at=_or_null(TIME),
+        started_at=_or_null(TIME), finished_at=_or_null(TIME), attempt=INTEGER, error=_or_null(FREE),
+        history=_list(FREE), result=_or_null(FREE), rerun_of=_or_null(TEXT), input_sha256=TEXT,
+        software_version=TEXT, links=FREE, mine=TRUTH,
+    ),
+    "Jobs": _object(("jobs",), jobs=_list(_ref("Job"))),
+    "JobPage": _page("Job"),
+    "Status": _object(
+        ("workers", "queued", "running", "beanstalkd"),
+        workers=_list(FREE), queued=INTEGER, running=INTEGER, oldest_s=_or_null(NUMBER), beanstalkd=TEXT,
+        software_version=TEXT,
+    ),
+}  # fmt: skip
+
+
+def _json_body(schema: Schema, required: bool = True) -> dict[str, Any]:
+    return {"required": required, "content": {"application/json": {"schema": schema}}}
+
+
+BODIES: dict[tuple[str, str], dict[str, Any]] = {
+    ("post", "/images"): {
+        "required": True,
+        "content": {
+            "multipart/form-data": {"schema": _object(("file",), file={"type": "string", "format": "binary"})},
+            "application/octet-stream": {"schema": {}},
+        },
+        "description": "A form with one file, or the bytes themselves with the name in the header X-Filename.",
+    },
+    ("post", "/images/from-sample"): _json_body(
+        _object(("model", "sample"), model=TEXT, version=_or_null(TEXT), sample=INTEGER | {"minimum": 0})
+    ),
+    ("post", "/estimates"): _json_body(_ref("PreviewRequest")),
+    ("post", "/jobs"): _json_body(_ref("PreviewRequest")),
+    ("post", "/jobs/{uuid}/rerun"): _json_body(_object(settings=FREE), required=False),
+}

@@ -1,0 +1,103 @@
+"""`create_app`: puts the parts together into one Flask application. No TensorFlow in this process."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from pathlib import Path
+from typing import IO, Any
+
+from flask import Flask, Request, jsonify
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from scheduler.api import create_blueprint
+from scheduler.service import Scheduler
+from web import api, compression, errors, pages, security, vendor, visitors
+from web.service import Service, service
+from zoo.blobs import DiskBlobs
+from zoo.catalogue import Catalogue
+from zoo.documents import Documents
+from zoo.documents_sqlite import SqliteDocuments
+from zoo.secrets import VISITOR_COOKIES, read_or_make_key
+from zoo.settings import Settings
+
+
+class UploadRequest(Request):
+    """Files of a form are spooled into the data folder, whose free space is watched, rather than into /tmp."""
+
+    spools: tuple[IO[bytes], ...] = ()
+
+    def _get_file_stream(
+        self,
+        total_content_length: int | None,
+        content_type: str | None,
+        filename: str | None = None,
+        content_length: int | None = None,
+    ) -> IO[bytes]:
+        spool = tempfile.TemporaryFile(dir=service().uploads_folder)  # noqa: SIM115
+        self.spools = (*self.spools, spool)
+        return spool
+
+    def close(self) -> None:
+        """Also closes what a form that was refused half-way left open."""
+        for spool in self.spools:
+            spool.close()
+        super().close()
+
+
+def create_app(
+    settings: Settings,
+    documents: Documents | None = None,
+    blobs: DiskBlobs | None = None,
+    scheduler: Scheduler | None = None,
+) -> Flask:
+    """The application on `settings.data`; parts that are not given are opened there."""
+    Path(settings.data).mkdir(parents=True, exist_ok=True)
+    documents = documents or SqliteDocuments(settings.documents_file)
+    blobs = blobs or DiskBlobs(settings.blobs_folder, settings.free_disk_bytes)
+    scheduler = scheduler or Scheduler(documents, blobs, settings)
+    parts = Service(
+        settings=settings,
+        documents=documents,
+        blobs=blobs,
+        scheduler=scheduler,
+        catalogue=Catalogue(documents, blobs, settings),
+        streams=threading.BoundedSemaphore(settings.event_streams),
+    )
+    parts.uploads_folder.mkdir(exist_ok=True)
+    parts.renders_folder.mkdir(exist_ok=True)
+
+    app = Flask("web")
+    app.request_class = UploadRequest
+    app.extensions["zooscope"] = parts
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    errors.register(app)
+    security.register(app, settings)
+    compression.register(app)
+    visitors.register(app, settings, read_or_make_key(settings, VISITOR_COOKIES))
+    app.register_blueprint(create_blueprint(scheduler))
+    api.register(app)
+    app.register_blueprint(pages.blueprint)
+    app.register_blueprint(vendor.blueprint)
+    _add_health(app)
+    if settings.trusted_proxies:
+        hops = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    return app
+
+
+def _add_health(app: Flask) -> None:
+    @app.get("/healthz")
+    def healthz() -> Any:
+        """The process answers."""
+        return jsonify({"ok": True})
+
+    @app.get("/readyz")
+    def readyz() -> Any:
+        """The parts behind it answer too: documents and the queue."""
+        parts = service()
+        parts.catalogue.search(page_size=1)
+        queue = parts.scheduler.status()["beanstalkd"]
+        response = jsonify({"ok": queue == "ok", "beanstalkd": queue})
+        response.status_code = 200 if queue == "ok" else 503
+        return response

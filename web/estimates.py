@@ -1,0 +1,92 @@
+"""What a preview will take and how well each model suits the image, said before Run is pressed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scheduler import ert
+from web.previews import Checked, Request, check_model
+from web.service import service
+from zoo.errors import UserError
+from zoo.pixel_scale import CLOSE_ENOUGH
+
+# Beyond these factors details are lost or invented.
+GENTLE_SCALE = (0.5, 2.0)
+
+
+def estimate(request: Request) -> dict[str, Any]:
+    """The answer of POST /estimates: an item per model in the order asked, and the queue they would join."""
+    status = service().scheduler.status()
+    ahead = status["queued"] + status["running"]
+    items = [_item(request, model, version, ahead) for model, version in request.models]
+    return {"items": items, "queue": {"ahead": ahead, "workers": len(status["workers"])}}
+
+
+def expected(request: Request, checked: Checked) -> ert.Estimate:
+    """Expected runtime of one checked preview, on the pixels that the model will see."""
+    height, width = checked.scale.shape(request.region.height, request.region.width)
+    megapixels = height * width / 1e6
+    passes = int(checked.settings.get("variations", 1))
+    return ert.estimate(checked.model.get("ert") or {}, megapixels, passes, settings=service().settings)
+
+
+def _item(request: Request, model: str, version: str | None, ahead: int) -> dict[str, Any]:
+    try:
+        checked = check_model(request, model, version)
+    except UserError as error:
+        refused = error.to_json()["error"]
+        return {
+            "model": model, "version": version, "ok": False, "seconds": None, "load_s": None, "text": error.message,
+            "scale": None, "suitability": 0.0, "reasons": [f"{error.message} {error.hint}".strip()], "error": refused,
+        }  # fmt: skip
+    time = expected(request, checked)
+    suitability, reasons = suits(request, checked)
+    return {
+        "model": model, "version": checked.model["version"], "ok": True, "seconds": time.seconds,
+        "load_s": time.load_s, "text": say_time(time, ahead), "scale": checked.scale.factor, "suitability": suitability,
+        "reasons": reasons, "error": None,
+    }  # fmt: skip
+
+
+def suits(request: Request, checked: Checked) -> tuple[float, list[str]]:
+    """How well the model suits the image, 0..1 for sorting, and the reasons a person reads."""
+    suitability, size_reason = _size_suits(request, checked)
+    if checked.channels.kind != "take":
+        suitability -= 0.1
+    return max(suitability, 0.05), [size_reason, checked.channels.text]
+
+
+def _size_suits(request: Request, checked: Checked) -> tuple[float, str]:
+    wanted = checked.model.get("pixel_size_um")
+    if not wanted:
+        return 0.7, "made for no particular pixel size"
+    made_for = say_length(wanted)
+    if request.pixel_size is None:
+        return 0.5, f"made for {made_for}; the image's pixel size is not known"
+    if checked.scale.changes:
+        gentle = GENTLE_SCALE[0] <= checked.scale.factor <= GENTLE_SCALE[1]
+        return (0.8 if gentle else 0.25), f"made for {made_for}: will be resized ×{checked.scale.factor:.2g}"
+    if abs(request.pixel_size.x_um / wanted - 1) <= CLOSE_ENOUGH:
+        return 1.0, f"{made_for}: matches"
+    if checked.model.get("pixel_size_nominal"):
+        return 0.6, f"made for about {made_for}; used as it is"
+    return 0.3, f"made for {made_for}; not resized, because resizing is off"
+
+
+def say_length(micrometres: float) -> str:
+    """A pixel size in the unit a person would use: nm below 0.1 µm."""
+    return f"{micrometres * 1000:.3g} nm" if micrometres < 0.1 else f"{micrometres:.3g} µm"
+
+
+def say_time(time: ert.Estimate, ahead: int) -> str:
+    """Such as "about 6 s: 4 s of work, 2 s to load the model, 1 job before yours"."""
+    parts = [f"{_seconds(time.seconds - time.load_s)} of work"]
+    if time.load_s >= 0.5:
+        parts.append(f"up to {_seconds(time.load_s)} to load the model")
+    if ahead:
+        parts.append(f"{ahead} {'job' if ahead == 1 else 'jobs'} before yours")
+    return f"about {_seconds(time.seconds)}: {', '.join(parts)}"
+
+
+def _seconds(seconds: float) -> str:
+    return f"{max(seconds, 1):.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

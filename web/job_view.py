@@ -1,0 +1,100 @@
+"""A job as the page and the API show it: what a person needs, and nothing that belongs to owner or worker alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from scheduler import contract
+from scheduler.service import Scheduler
+from web import visitors
+from web.service import SOFTWARE_VERSION, service
+
+API = "/api/v1"
+LAYERS = ("original.png", "probability.png", "mask.png", "thumbnail.png")
+
+
+def view(scheduler: Scheduler, job: Mapping[str, Any], visitor: str | None) -> dict[str, Any]:
+    """The job view of CONTRACT's API for `visitor`; the image behind the region is named to its owner alone."""
+    uuid, mine = job["uuid"], job["owner"] == visitor
+    source = dict(job["source"])
+    if not mine:
+        source["image_id"] = None
+    return {
+        "uuid": uuid,
+        "state": job["state"],
+        "place": scheduler.place(uuid) if job["state"] == "queued" else None,
+        "progress": _progress(job),
+        "estimate": job.get("estimate"),
+        "model": {name: job["model"].get(name) for name in ("id", "version", "name", "package_sha256", "head_kind")},
+        "settings": job["settings"],
+        "source": source,
+        "created_at": job.get("created_at"),
+        "started_at": job.get("started_at"),
+        "finished_at": job.get("finished_at"),
+        "attempt": job.get("attempt", 0),
+        "error": job.get("error"),
+        "history": job.get("history") or [],
+        "result": _result(job),
+        "rerun_of": job.get("rerun_of"),
+        "input_sha256": job["input"]["sha256"],
+        "software_version": SOFTWARE_VERSION,
+        "links": {
+            "page": f"/r/{uuid}",
+            "self": f"{API}/jobs/{uuid}",
+            "log": f"{API}/jobs/{uuid}/log",
+            "events": f"{API}/jobs/{uuid}/events",
+            "original": layer_url(job, "original.png"),
+        },
+        "mine": mine,
+    }
+
+
+def view_here(job: Mapping[str, Any]) -> dict[str, Any]:
+    """The job view for the visitor of this request."""
+    return view(service().scheduler, job, visitors.known_visitor())
+
+
+def layer_url(job: Mapping[str, Any], layer: str) -> str:
+    return f"{API}/jobs/{job['uuid']}/layers/{layer}"
+
+
+def _progress(job: Mapping[str, Any]) -> dict[str, Any] | None:
+    if job["state"] == "queued":
+        return {"stage": "queued", "label": contract.STAGES["queued"], "fraction": 0.0, "message": ""}
+    progress = job.get("progress")
+    if not progress:
+        return None
+    stage = progress["stage"]
+    return {
+        "stage": stage,
+        "label": contract.STAGES.get(stage, stage),
+        "fraction": progress.get("fraction", 0.0),
+        "message": progress.get("message", ""),
+    }
+
+
+def _result(job: Mapping[str, Any]) -> dict[str, Any] | None:
+    result = job.get("result")
+    if job["state"] != "done" or not result:
+        return None
+    base = f"{API}/jobs/{job['uuid']}"
+    files = [
+        {
+            "name": file["name"],
+            "url": f"{base}/files/{file['name']}?sha256={file['sha256'][:16]}",
+            "size": file["size"],
+            "media_type": contract.RESULT_FILES.get(file["name"], "application/octet-stream"),
+            "sha256": file["sha256"],
+        }
+        for file in result["files"]
+    ]
+    layers: dict[str, str | None] = {layer.removesuffix(".png"): layer_url(job, layer) for layer in LAYERS}
+    layers["overlay"] = next((file["url"] for file in files if file["name"] == "overlay.png"), None)
+    return {
+        "summary": result.get("summary") or {},
+        "timings": result.get("timings") or {},
+        "files": files,
+        "zip": f"{base}/result.zip",
+        "layers": layers,
+    }
