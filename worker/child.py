@@ -81,8 +81,7 @@ class Child:
         self._package_reader = importlib.import_module("zoo.packages")
         self._crop_reader = importlib.import_module("zoo.images")
         cache = importlib.import_module(self._models_name).ModelCache
-        settings = self._settings
-        self._models = cache(settings.worker_models, device=self._device, threads=settings.cpu_threads)
+        self._models = cache(self._settings, self._device)
         self._package_reader.preload()
         self._imported.set()
         beating.join()

@@ -17,6 +17,7 @@ from typing import Any
 
 from scheduler.contract import RESULT_FILES, Progress
 from zoo.errors import UserError
+from zoo.settings import Settings
 
 
 class BadRegion(UserError):
@@ -32,8 +33,8 @@ class PreviewJob:
 
 
 class ModelCache:
-    def __init__(self, limit: int, *, device: str, threads: int) -> None:
-        self.limit = limit
+    def __init__(self, settings: Settings, device: str) -> None:
+        self.limit = settings.worker_models
 
 
 def hang() -> None:
