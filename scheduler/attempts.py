@@ -188,12 +188,12 @@ class Attempts:
             "message": message[:MAXIMUM_MESSAGE] or "The worker gave no reason.",
             "hint": hint[:MAXIMUM_MESSAGE],
         }
-        bury = False
+        repeated = False
 
         def fail(body: Body) -> bool | None:
-            nonlocal bury
-            bury = False
-            if leases.ended_by(body, lease) and body["state"] in ("queued", "failed"):
+            nonlocal repeated
+            repeated = leases.ended_by(body, lease) and body["state"] in ("queued", "failed")
+            if repeated:
                 return False
             leases.check(body, lease)
             time = now()
@@ -202,20 +202,23 @@ class Attempts:
                 leases.requeue(body, time)
                 return None
             leases.finish(body, "failed", time, error)
-            bury = retry
-            if bury:
+            if retry:
                 note(body, time, "buried", f"after {body['attempt']} attempts")
             return None
 
         body = self._end(uuid, lease, fail).body
+        if not repeated:
+            self._after_failure(body, retry)
+        return str(body["state"])
+
+    def _after_failure(self, body: Mapping[str, Any], retry: bool) -> None:
         if body["state"] == "queued":
             self._delay(body, leases.retry_seconds(body["attempt"]))
-            self._ending.collect(uuid)
-        elif bury:
-            self._ending.settle_and_bury(uuid)
+            self._ending.collect(body["uuid"])
+        elif retry:
+            self._ending.settle_and_bury(body["uuid"])
         else:
-            self._ending.settle_and_delete(uuid)
-        return str(body["state"])
+            self._ending.settle_and_delete(body["uuid"])
 
     def release(self, uuid: str, lease: str) -> None:
         """The worker hands the job back: ready for another at once, and the attempt does not count."""

@@ -20,7 +20,7 @@ from zoo.identifiers import is_uuid
 
 COLLECTION = "job_logs"
 TUBE_PREFIX = "log."
-# JSON writes a character in at most six bytes, so a chunk stays below beanstalkd's 65,535.
+# JSON writes a character in at most six bytes (a control character), so a chunk stays below beanstalkd's 65,535.
 CHUNK_CHARACTERS = 10_000
 MAXIMUM_CHUNKS = 2000
 
@@ -52,7 +52,7 @@ class Logs:
         chunks = []
         for part, start in enumerate(range(0, len(text), CHUNK_CHARACTERS)):
             message = key | {"part": part, "text": text[start : start + CHUNK_CHARACTERS]}
-            handle = self._queue.put(_tube(uuid), json.dumps(message).encode())
+            handle = self._queue.put(_tube(uuid), json.dumps(message, ensure_ascii=False).encode())
             chunks.append([lease, sequence, handle.job_id])
         if chunks:
             self._enter(index, chunks, len(text.encode("utf-8", "replace")), cut)

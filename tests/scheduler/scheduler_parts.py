@@ -158,3 +158,7 @@ class Worker:
     def finish(self, claim: Claim, data: bytes = b"an overlay") -> TestResponse:
         assert self.upload(claim, "overlay.png", data).status_code == 200
         return self.result(claim, {"overlay.png": data})
+
+    def finish_refused(self, claim: Claim) -> TestResponse:
+        """A result of which no file was uploaded: refused for its lease before its files are looked at."""
+        return self.result(claim, {"overlay.png": b"never uploaded"})
