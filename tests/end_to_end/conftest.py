@@ -1,0 +1,105 @@
+"""A real browser against the running service; every page is watched for console errors and layout shifts."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+
+from zoo.packages import ModelPackage, read_package
+from zoo.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+SEED = ROOT / "zoo" / "seed" / "nuclei.zip"
+PATIENCE_MS = 30_000
+DESKTOP = {"width": 1440, "height": 900}
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# No GPU, and nothing that a browser does in its own interest.
+BROWSER_OPTIONS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+# Sums the shifts of what stands on the page, except those within half a second of what the user did.
+WATCH_SHIFTS = """
+window.layoutShift = 0;
+new PerformanceObserver((list) => {
+  for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.layoutShift += entry.value;
+}).observe({ type: "layout-shift", buffered: true });
+"""
+
+
+@dataclass
+class Visitor:
+    """Somebody with a browser of their own; `complaints` is what the console and the scripts said went wrong."""
+
+    context: BrowserContext
+    url: str
+    complaints: list[str] = field(default_factory=list)
+
+    def open(self, path: str = "/") -> Page:
+        """A new page at `path` of the service."""
+        page = self.context.new_page()
+        page.set_default_timeout(PATIENCE_MS)
+        page.add_init_script(WATCH_SHIFTS)
+        page.on("console", self._listen)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.goto(self.url + path)
+        return page
+
+    def _listen(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.complaints.append(f"{message.text} ({message.location.get('url', '')})")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if found is None:
+        pytest.skip(f"none of {', '.join(BROWSERS)} is installed")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=BROWSER_OPTIONS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def new_visitor(browser: Browser, zooscope_url: str) -> Iterator[Callable[..., Visitor]]:
+    """Makes visitors; at the end of the test none of them may have seen a complaint that the test did not clear."""
+    visitors: list[Visitor] = []
+
+    def make(viewport: dict[str, int] | None = None, theme: str = "light") -> Visitor:
+        context = browser.new_context(viewport=viewport or DESKTOP, color_scheme=theme)  # type: ignore[arg-type]
+        visitors.append(Visitor(context, zooscope_url))
+        return visitors[-1]
+
+    yield make
+    for visitor in visitors:
+        visitor.context.close()
+    assert [complaint for visitor in visitors for complaint in visitor.complaints] == []
+
+
+@pytest.fixture
+def visitor(new_visitor: Callable[..., Visitor]) -> Visitor:
+    return new_visitor()
+
+
+@pytest.fixture(scope="session")
+def nuclei() -> ModelPackage:
+    return read_package(SEED, Settings())
+
+
+@pytest.fixture(scope="session")
+def cells(nuclei: ModelPackage, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The real image that the nuclei model carries as its sample, as a file to upload."""
+    sample = nuclei.samples[0]["file"]
+    path = tmp_path_factory.mktemp("images") / f"cells{Path(sample).suffix}"
+    path.write_bytes(nuclei.open(sample))
+    return path
