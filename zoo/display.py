@@ -22,12 +22,17 @@ def contrast_limits(pixels: np.ndarray) -> tuple[float, float]:
     low, high = np.percentile(finite, (LOW_PERCENTILE, HIGH_PERCENTILE))
     if high <= low:
         low, high = float(finite.min()), float(finite.max())
-    return (float(low), float(high)) if high > low else (float(low) - 0.5, float(low) + 0.5)
+    if high > low:
+        return float(low), float(high)
+    margin = max(0.5, abs(float(low)) * 1e-6)
+    return float(low) - margin, float(low) + margin
 
 
 def _stretched(pixels: np.ndarray, low: float, high: float) -> np.ndarray:
-    values = np.nan_to_num(np.asarray(pixels, np.float32), nan=low, posinf=high, neginf=low)
-    scaled = (np.clip(values, low, high) - np.float32(low)) * np.float32(255 / (high - low))
+    # Floating point images may span any range; integers fit into single precision.
+    exact = np.float64 if pixels.dtype.kind == "f" else np.float32
+    values = np.nan_to_num(np.asarray(pixels, exact), nan=low, posinf=high, neginf=low)
+    scaled = (np.clip(values, low, high) - exact(low)) * exact(255 / (high - low))
     return np.rint(scaled).astype(np.uint8)
 
 
@@ -56,4 +61,4 @@ def to_display(pixels: np.ndarray, rgb: bool, low: float | None = None, high: fl
 
 def _chosen(limits: tuple[float, float], low: float | None, high: float | None) -> tuple[float, float]:
     bottom, top = limits[0] if low is None else low, limits[1] if high is None else high
-    return (bottom, top) if top > bottom else (bottom, bottom + 1.0)
+    return (bottom, top) if top > bottom else (bottom, bottom + max(1.0, abs(bottom) * 1e-6))
