@@ -18,6 +18,7 @@ from zoo.blobs import DiskBlobs
 from zoo.catalogue import Catalogue
 from zoo.documents import Documents
 from zoo.documents_sqlite import SqliteDocuments
+from zoo.pyramid import Pyramids
 from zoo.secrets import VISITOR_COOKIES, read_or_make_key
 from zoo.settings import Settings
 
@@ -63,6 +64,7 @@ def create_app(
         scheduler=scheduler,
         catalogue=Catalogue(documents, blobs, settings),
         streams=threading.BoundedSemaphore(settings.event_streams),
+        pyramids=Pyramids(),
     )
     parts.uploads_folder.mkdir(exist_ok=True)
     parts.renders_folder.mkdir(exist_ok=True)

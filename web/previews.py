@@ -63,7 +63,7 @@ def read_request(body: Mapping[str, Any]) -> Request:
         image=stored,
         info=info,
         region=region,
-        plane=_plane(body.get("plane"), info),
+        plane=read_plane(body.get("plane"), info),
         channels=_channels(body.get("channels")),
         pixel_size=read_pixel_size(body.get("pixel_size_um")) or info.pixel_size,
         models=_models(body.get("models")),
@@ -123,7 +123,8 @@ def _text(body: Mapping[str, Any], name: str) -> str:
     return value
 
 
-def _plane(given: Any, info: ImageInfo) -> int:
+def read_plane(given: Any, info: ImageInfo) -> int:
+    """The plane's number, 0 for None; raises PlaneMissing."""
     plane = 0 if given is None else given
     if isinstance(plane, bool) or not isinstance(plane, int) or not 0 <= plane < info.planes:
         raise PlaneMissing(

@@ -14,6 +14,7 @@ from scheduler.service import Scheduler
 from zoo.blobs import DiskBlobs
 from zoo.catalogue import Catalogue
 from zoo.documents import Documents
+from zoo.pyramid import Pyramids
 from zoo.settings import Settings
 
 SOFTWARE_VERSION = version("zooscope")
@@ -33,6 +34,7 @@ class Service:
     scheduler: Scheduler
     catalogue: Catalogue
     streams: threading.BoundedSemaphore
+    pyramids: Pyramids
     stopping: Callable[[], bool] = _never
 
     def close(self) -> None:

@@ -40,7 +40,7 @@ def beanstalkd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
 
 @pytest.fixture
 def settings(tmp_path: Path, beanstalkd: Broker) -> Settings:
-    return Settings(data=tmp_path / "data", beanstalkd=beanstalkd.address, free_disk_bytes=0, upload_bytes=2**20)
+    return Settings(data=tmp_path / "data", beanstalkd=beanstalkd.address, free_disk_bytes=0, upload_bytes=400_000)
 
 
 @pytest.fixture

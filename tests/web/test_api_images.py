@@ -58,7 +58,7 @@ def test_what_is_no_image_is_refused_and_leaves_nothing(
 
 
 def test_a_file_over_the_limit_is_refused(client: FlaskClient) -> None:
-    large = b"\x89PNG" + b"0" * 2**20
+    large = b"\x89PNG" + b"0" * 450_000
     assert error_of(client.post("/api/v1/images", data=large, headers={"X-Filename": "a.png"}))[0] == 413
     assert error_of(client.post("/api/v1/images", data={"file": (io.BytesIO(large), "a.png")}))[0] == 413
 
@@ -123,7 +123,8 @@ def test_a_file_two_visitors_uploaded_stays_for_the_other(client: FlaskClient, s
     mine, theirs = upload(client), upload(stranger)
     assert mine["sha256"] == theirs["sha256"]
     client.delete(f"/api/v1/images/{mine['id']}")
-    assert stranger.get(f"/api/v1/images/{theirs['id']}/thumbnail.png").status_code == 200
+    with stranger.get(f"/api/v1/images/{theirs['id']}/thumbnail.png") as answer:
+        assert answer.status_code == 200
 
 
 def test_a_sample_belongs_to_everybody(client: FlaskClient, stranger: FlaskClient) -> None:
@@ -175,8 +176,7 @@ def test_tiles_show_the_image(client: FlaskClient) -> None:
     [
         "planes/1/tiles/6/0_0.png", "planes/0/tiles/30/0_0.png", "planes/0/tiles/6/9_0.png",
         "planes/0/tiles/6/0_0.png?channels=7", "planes/0/tiles/6/0_0.png?channels=x",
-        "planes/0/tiles/6/0_0.png?channels=" + "0," * 500, "planes/0/tiles/6/0_0.png?low=nan",
-        "planes/0/tiles/6/0_0.png?low=2&high=1", "thumbnail.png?plane=4",
+        "planes/0/tiles/6/0_0.png?channels=" + "0," * 500, "planes/0/tiles/6/0_0.png?low=nan", "thumbnail.png?plane=4",
     ],
 )  # fmt: skip
 def test_a_tile_that_is_not_there_is_refused(client: FlaskClient, path: str) -> None:
