@@ -1,7 +1,8 @@
 """The scheduler's HTTP API as a worker sees it: one method per message of `scheduler.contract`, with typed errors.
 
-A client holds one `requests.Session`, so use one per thread. Every message but `reserve` may be sent twice without
-harm, and is when a kept-alive connection turns out to be closed.
+Threads may share a client: its session keeps connections in urllib3's pool, which is thread-safe, and takes no cookies,
+which are the part of a session that is not. Every message but `reserve` may be sent twice without harm, and is when a
+kept-alive connection turns out to be closed.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import Any
 
 import requests
+from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
 from scheduler import contract
@@ -22,6 +25,7 @@ CONNECT_SECONDS = 3.0
 ANSWER_SECONDS = 15.0
 TRANSFER_SECONDS = 60.0  # between two bytes of an upload or download, and for the answer to an upload
 CHUNK_BYTES = 2**20
+CONNECTIONS = 8  # kept alive
 
 
 class StaleLease(ZooscopeError):
@@ -93,6 +97,9 @@ class SchedulerClient:
         self.server = server.rstrip("/")
         self._session = requests.Session()
         self._session.auth = _Bearer(token)
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, HTTPAdapter(pool_maxsize=CONNECTIONS))
 
     def close(self) -> None:
         self._session.close()

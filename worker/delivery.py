@@ -10,14 +10,17 @@ import hashlib
 import logging
 import os
 import stat
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from scheduler.contract import RESULT_FILES
 from worker.client import CHUNK_BYTES, BadToken, JobOver, Refused, SchedulerClient, ServiceAway, StaleLease
+from worker.errands import Errand
 from worker.job_folder import FAILURE, RELEASE, JobFolder, Outcome, failure
 from zoo.errors import ZooscopeError
 
+UPLOADS = 4  # at once
 ANSWERED_TRIES = 5  # a scheduler that keeps failing over one result must not stop the worker for ever
 
 _log = logging.getLogger(__name__)
@@ -74,8 +77,16 @@ class Delivery:
         if outcome.kind == FAILURE:
             client.fail(uuid, lease, **outcome.content)
             return
-        files = [self._upload(client, name) for name in outcome.content["files"]]
+        # Each upload waits for the server's disk, so several at once take little longer than one.
+        names = outcome.content["files"]
+        lanes = [Errand(partial(self._upload_all, client, names[lane::UPLOADS])) for lane in range(UPLOADS)]
+        for lane in lanes:
+            lane.wait()
+        files = [file for lane in lanes for file in lane.value()]
         client.result(uuid, lease, files, outcome.content["summary"], outcome.content["timings"])
+
+    def _upload_all(self, client: SchedulerClient, names: list[str]) -> list[dict[str, Any]]:
+        return [self._upload(client, name) for name in names]
 
     def _upload(self, client: SchedulerClient, name: str) -> dict[str, Any]:
         if name not in RESULT_FILES:

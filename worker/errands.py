@@ -40,12 +40,15 @@ class Bell:
 
 
 class Errand(Generic[T]):
-    """A call in a thread of its own; once `done`, `value` gives what it returned or raises what it raised."""
+    """A call in a thread of its own; once `done`, `value` gives what it returned or raises what it raised.
 
-    def __init__(self, call: Callable[[], T], bell: Bell) -> None:
+    Daemon threads: a worker that was told to end does not wait for a scheduler that hangs.
+    """
+
+    def __init__(self, call: Callable[[], T], wake: Callable[[], None] = lambda: None) -> None:
         self.done = False
         self._call = call
-        self._bell = bell
+        self._wake = wake
         self._value: T | None = None
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="errand", daemon=True)
@@ -57,9 +60,9 @@ class Errand(Generic[T]):
         except Exception as error:
             self._error = error
         self.done = True
-        self._bell.ring()
+        self._wake()
 
-    def wait(self, seconds: float) -> None:
+    def wait(self, seconds: float | None = None) -> None:
         self._thread.join(seconds)
 
     def value(self) -> T:

@@ -100,8 +100,6 @@ class Reporter:
         except ZooscopeError as reason:
             self.ended = reason
             self._wake()
-        finally:
-            self._client.close()
 
     def _post(self) -> None:
         with self._news:

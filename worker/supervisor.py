@@ -54,12 +54,11 @@ class Supervisor:
         models: str = MODELS,
     ) -> None:
         self._settings, self._name, self._device = settings, name, device
-        self._server, self._token = server, token
         folder = Path(settings.workers_folder) / name
         self._jobs = folder / "jobs"
         self._jobs.mkdir(parents=True, exist_ok=True)
         self._cache = BlobCache(folder / "cache", settings.worker_cache_bytes)
-        self._client = self._new_client()
+        self._client = SchedulerClient(server, token)
         self._crew = Crew(
             lambda: ChildProcess(settings, device, folder / "scratch", engine, models),
             lambda: WatchdogProcess(settings, server, token, folder),
@@ -88,9 +87,6 @@ class Supervisor:
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self._stopping = True
         signal.signal(number, signal.SIG_DFL)  # a second signal ends it the hard way
-
-    def _new_client(self) -> SchedulerClient:
-        return SchedulerClient(self._server, self._token)
 
     # What the crew tells
 
@@ -127,14 +123,14 @@ class Supervisor:
 
     def _send_out(self, call: Callable[[], T]) -> T:
         """Run a slow call aside while the loop goes on."""
-        errand = Errand(call, self._crew.bell)
+        errand = Errand(call, self._crew.bell.ring)
         while not errand.done:
             self._pump()
         return errand.value()
 
     def _last_word(self, call: Callable[[], T]) -> T:
         """Like `_send_out`, but once told to stop it still waits a little for the call to end."""
-        errand = Errand(call, self._crew.bell)
+        errand = Errand(call, self._crew.bell.ring)
         until: float | None = None
         while not errand.done:
             if self._stopping and until is None:
@@ -183,7 +179,7 @@ class Supervisor:
             nowhere = JobFolder(self._jobs / claim.lease, claim.uuid, claim.lease)
             self._deliver(nowhere, failure(full.code, full.message, full.hint))
             return
-        reporter = Reporter(self._new_client(), claim, self._crew.bell.ring, self._settings.log_bytes)
+        reporter = Reporter(self._client, claim, self._crew.bell.ring, self._settings.log_bytes)
         attempt = self._attempt = Attempt(claim, folder, reporter)
         try:
             self._crew.watch(claim, folder)
@@ -255,15 +251,13 @@ class Supervisor:
             return
         if self._crew.child is not None:
             self._crew.child.kill()
-        client = self._new_client()
-        errand = Errand(lambda: client.release(attempt.claim.uuid, attempt.claim.lease), self._crew.bell)
+        errand = Errand(lambda: self._client.release(attempt.claim.uuid, attempt.claim.lease), self._crew.bell.ring)
         errand.wait(LAST_WORD_SECONDS)
         try:
             errand.value()
         except ZooscopeError as error:
             _log.warning("Job %s could not be handed back: %s", attempt.claim.uuid, error)
         attempt.folder.remove()
-        client.close()
 
 
 def _not_fetched(error: Exception) -> Outcome:
