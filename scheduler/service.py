@@ -88,6 +88,7 @@ class Scheduler:
         )
         self.maintenance = Maintenance(self._jobs, self._queue, self._logs, self._tokens, self._ending, settings)
         self._closing = threading.Event()
+        self.stopping: Callable[[], bool] = self._closing.is_set
 
     def close(self) -> None:
         """Let everybody who waits go, and hang up on beanstalkd."""
@@ -213,7 +214,7 @@ class Scheduler:
         self._workers.waiting(request.worker, request.device, request.warm_models)
         self.maintenance.run_if_due(idle=False)
         left = deadline - time.monotonic()
-        while not self._closing.is_set() and not gone():
+        while not (self._closing.is_set() or self.stopping() or gone()):
             with self._queue.reserving(tubes, min(WAIT_SECONDS, max(0, math.ceil(left)))) as reserved:
                 if reserved is not None and not gone():
                     claim = self._claims.take(reserved, request.worker, request.device)

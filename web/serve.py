@@ -77,7 +77,8 @@ class LimitedClients:
 
 
 def _watch_for_shutdown(worker: Any) -> None:
-    worker.wsgi.app.extensions["zooscope"].stopping = lambda: not worker.alive
+    parts = worker.wsgi.app.extensions["zooscope"]
+    parts.stopping = parts.scheduler.stopping = lambda: not worker.alive
 
 
 def main() -> None:

@@ -98,6 +98,18 @@ def test_a_deletion_cut_off_is_finished_by_maintenance(
     assert stored(parts) == set()
 
 
+def test_garbage_that_was_not_collected_is_swept(parts: Parts, worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts.submit()
+    claim = worker.begin()
+    worker.upload(claim, "overlay.png", b"of a failed attempt")
+    monkeypatch.setattr(parts.scheduler._ending, "collect", lambda uuid: None)
+    worker.say(contract.FAIL, claim, code="x", message="y", hint="", retry=True)
+    assert stored(parts) == {sha256(b"of a failed attempt")}
+    monkeypatch.undo()
+    parts.scheduler.maintenance.sweep()
+    assert stored(parts) == set()
+
+
 def test_results_are_deleted_when_they_are_old(parts: Parts, worker: Worker) -> None:
     old, young = parts.submit(), parts.submit()
     worker.finish(worker.begin())

@@ -69,6 +69,13 @@ def test_reserve_without_a_job_answers_204_in_its_time(worker: Worker) -> None:
     assert 0.8 < time.monotonic() - began < 2.5
 
 
+def test_a_long_poll_ends_when_the_server_stops(parts: Parts, worker: Worker) -> None:
+    threading.Timer(0.2, lambda: setattr(parts.scheduler, "stopping", lambda: True)).start()
+    began = time.monotonic()
+    assert worker.reserve(5.0) is None
+    assert time.monotonic() - began < 2.5
+
+
 def test_jobs_are_handed_out_in_their_order(parts: Parts, worker: Worker) -> None:
     uuids = [parts.submit() for _ in range(3)]
     assert [parts.scheduler.place(uuid) for uuid in uuids] == [0, 1, 2]
