@@ -18,6 +18,8 @@ from worker.polygons import trace_polygons
 from zoo.images import PixelSize
 
 PNG_LEVEL = 1
+# One filter for all rows: libpng's choosing among them takes longer than compressing.
+PNG_FILTER_PAETH = 128
 DEFLATE_LEVEL = 1
 ROWS_PER_STRIP = 128
 DECIMALS = {"score": 4, "eccentricity": 4, "area_um2": 6}
@@ -26,7 +28,7 @@ OME_NAMESPACE = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
 
 def write_png(path: Path, picture: np.ndarray) -> None:
     """uint8 (y, x, 3) or (y, x)."""
-    path.write_bytes(imagecodecs.png_encode(picture, level=PNG_LEVEL))
+    path.write_bytes(imagecodecs.png_encode(picture, level=PNG_LEVEL, filter=PNG_FILTER_PAETH))
 
 
 def write_ome_tiff(path: Path, planes: np.ndarray, channel_names: Sequence[str], pixel_size: PixelSize | None) -> None:
@@ -97,21 +99,22 @@ def write_geojson(
     path: Path,
     labels: np.ndarray,
     table: Mapping[str, Sequence[Any]],
-    colours: Sequence[Sequence[int]],
+    colour: str,
     origin: tuple[int, int],
 ) -> None:
     """Write the objects as QuPath detections: polygons in pixels of the whole image, measures as measurements.
 
-    `colours` holds red, green and blue for each object; `origin` is the (x, y) of the labels' first pixel.
+    `colour` is the class's, as "#rrggbb"; `origin` is the (x, y) of the labels' first pixel.
     """
     measures = [name for name in table if name not in ("id", "class")]
     rows = list(zip(*(table[name] for name in measures), strict=True))
+    class_colour = list(bytes.fromhex(colour.removeprefix("#")))
     features = []
     for index, polygons in enumerate(trace_polygons(labels)):
         properties = {
             "id": table["id"][index],
             "objectType": "detection",
-            "classification": {"name": table["class"][index], "color": [int(value) for value in colours[index]]},
+            "classification": {"name": table["class"][index], "color": class_colour},
             "measurements": dict(zip(measures, rows[index], strict=True)),
         }
         rings = [[(ring + origin).tolist() for ring in polygon] for polygon in polygons]

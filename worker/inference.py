@@ -22,7 +22,7 @@ import keras
 import tensorflow as tf
 
 WHOLE_SIDE = 1024
-TILE_SIDE = 768
+TILE_SIDE = 1024
 SMALLEST_TILE = 64
 BATCHES = {"cpu": 1, "gpu": 8}
 # Batches handed to the device before the first is fetched: copying one hides behind computing the next.

@@ -39,17 +39,21 @@ def _edges(pieces: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     framed = np.pad(pieces, 1)
     corners = pieces.shape[1] + 1
     found = []
-    above, below = framed[:-1, 1:-1], framed[1:, 1:-1]
-    left, right = framed[1:-1, :-1], framed[1:-1, 1:]
-    for inner, outer, direction, shift in (
-        (below, above, EAST, 0),
-        (above, below, WEST, 1),
-        (left, right, SOUTH, 0),
-        (right, left, NORTH, corners),
+    for before, after, into_after, into_before, step in (
+        (framed[:-1, 1:-1], framed[1:, 1:-1], EAST, WEST, 1),
+        (framed[1:-1, :-1], framed[1:-1, 1:], NORTH, SOUTH, corners),
     ):
-        y, x = np.nonzero((inner != outer) & (inner > 0))
-        found.append((inner[y, x].astype(np.int64), y * corners + x + shift, np.full(y.size, direction)))
-    piece, start, direction = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        y, x = np.nonzero(before != after)
+        corner = y * corners + x
+        one, other = before[y, x].astype(np.int64), after[y, x].astype(np.int64)
+        # Right of an edge eastwards lies the pixel below it, right of one northwards the pixel to its right.
+        shift = step if into_after == NORTH else 0
+        found.append((other, corner + shift, into_after))
+        found.append((one, corner + step - shift, into_before))
+    piece = np.concatenate([owner for owner, _, _ in found])
+    start = np.concatenate([corner for _, corner, _ in found])
+    direction = np.concatenate([np.full(owner.size, way) for owner, _, way in found])
+    piece, start, direction = piece[piece > 0], start[piece > 0], direction[piece > 0]
     order = np.lexsort((direction, start, piece))
     return piece[order], start[order], direction[order]
 

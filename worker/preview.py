@@ -24,7 +24,7 @@ from worker.inference import ModelCache, WarmModel
 from worker.manifest import manifest
 from worker.measure import measure_objects
 from worker.normalise import apply_operators
-from worker.render import PALETTE, draw_overlay, object_colours
+from worker.render import draw_overlay
 from worker.rescale import to_shape
 from worker.variations import variations
 from zoo.channel_fit import apply, fit_channels
@@ -36,6 +36,7 @@ from zoo.pixel_scale import Scale, scale_to_model
 
 __all__ = ["Cancelled", "ModelCache", "PreviewJob", "PreviewResult", "run_preview"]
 
+CLASS_COLOUR = "#0072B2"
 # Where a stage begins in the whole, as far as progress is told.
 BEGINS = {"loading": 0.0, "reading": 0.1, "enhancing": 0.12, "inferring": 0.15, "decoding": 0.85, "measuring": 0.91,
           "drawing": 0.94}  # fmt: skip
@@ -117,9 +118,7 @@ def run_preview(
         model = models.get(package)
     with run.stage("reading"):
         plan = fit_channels(crop.rgb, crop.pixels.shape[2], None, package.channels, package.grey_to_rgb)
-        run.log(
-            f"region {width} x {height} pixels, {crop.pixels.shape[2]} channels of {crop.pixels.dtype}: {plan.text}"
-        )
+        run.log(f"region {width} x {height} pixels, {crop.pixels.dtype}: {plan.text}")
         plane = apply(plan, _finite(crop.pixels))
     with run.stage("enhancing"):
         plane, scale = _prepared(job, plane, run.log)
@@ -239,7 +238,7 @@ def _write(job: PreviewJob, out: Path, labels: np.ndarray, maps: np.ndarray, tab
         picture = draw_overlay(to_display(crop.pixels, crop.rgb), labels)
         writing.append(pool.submit(files.write_png, out / "overlay.png", picture))
         files.write_csv(out / "objects.csv", table)
-        colours = PALETTE[object_colours(labels)[1:]].tolist()
-        files.write_geojson(out / "objects.geojson", labels, table, colours, origin)
+        colour = str(job.package.preview.get("colour", CLASS_COLOUR))
+        files.write_geojson(out / "objects.geojson", labels, table, colour, origin)
         for each in writing:
             each.result()
