@@ -45,11 +45,8 @@ class Queue:
         self._lock = threading.Lock()
 
     def close(self) -> None:
-        with self._lock:
-            self._closed = True
-            idle, self._idle = self._idle, []
-        for connection in idle:
-            connection.close()
+        self._closed = True
+        self._drop_idle()
 
     @contextlib.contextmanager
     def connection(self) -> Iterator[Connection]:
@@ -69,17 +66,23 @@ class Queue:
 
     def _take(self) -> Connection:
         """An idle connection that still answers, or a new one: after a restart of beanstalkd the idle ones are dead."""
-        while True:
-            with self._lock:
-                connection = self._idle.pop() if self._idle else None
-            if connection is None:
-                return Connection(self._address)
+        with self._lock:
+            connection = self._idle.pop() if self._idle else None
+        if connection is not None:
             try:
                 connection.client.using()
             except (OSError, greenstalk.Error, AssertionError, ValueError):
                 connection.close()
+                self._drop_idle()
             else:
                 return connection
+        return Connection(self._address)
+
+    def _drop_idle(self) -> None:
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
 
     def run(self, use: Callable[[Connection], T]) -> T:
         """`use` with a connection; what breaks on the way becomes QueueDown, beanstalkd's own answers pass."""
