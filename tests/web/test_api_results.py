@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import urllib.request
 import zipfile
 from typing import Any
 
@@ -57,6 +58,11 @@ def test_the_zip_holds_all_files_and_is_always_the_same(client: FlaskClient, don
     assert client.get(done["result"]["zip"]).data == first.data
     not_again = client.get(done["result"]["zip"], headers={"If-None-Match": first.headers["ETag"]})
     assert (not_again.status_code, not_again.data) == (304, b"")
+
+
+def test_the_zip_arrives_over_a_real_socket(server: str, done: dict[str, Any]) -> None:
+    with urllib.request.urlopen(server + done["result"]["zip"], timeout=10) as answer:
+        assert zipfile.is_zipfile(io.BytesIO(answer.read()))
 
 
 def test_layers_are_drawn_from_the_files(client: FlaskClient, done: dict[str, Any]) -> None:

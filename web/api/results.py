@@ -51,13 +51,11 @@ def get_zip(uuid: str) -> Response:
         raise NotFound("This job has no result.", "Files are there once the job is done.")
     members = [(file["name"], service().blobs.path(file["sha256"])) for file in job["result"]["files"]]
     etag = hashlib.sha256("".join(file["sha256"] for file in job["result"]["files"]).encode()).hexdigest()
-    response = Response(mimetype="application/zip")
+    response = Response(_zip(members), mimetype="application/zip")
     response.set_etag(etag)
     response.headers.set("Content-Disposition", "attachment", filename=f"{_stem(job)}.zip")
     files.finish(response, immutable=False)
     response.make_conditional(request)
-    if response.status_code == 200:
-        response.response = _zip(members)
     return response
 
 
