@@ -83,13 +83,13 @@ def patches(
     chances = weights / weights.sum()
 
     def crop(example: Example) -> tuple[np.ndarray, np.ndarray]:
-        stack = (example.image, example.targets)
+        image, targets = example.image, example.targets
         short = [max(0, size - side) for side in example.image.shape[:2]]
         if any(short):
             pad = [(side // 2, side - side // 2) for side in short]
-            stack = tuple(np.pad(part, [*pad, (0, 0)], mode="symmetric") for part in stack)
-        y, x = (int(rng.integers(0, side - size + 1)) for side in stack[0].shape[:2])
-        return stack[0][y : y + size, x : x + size], stack[1][y : y + size, x : x + size]
+            image, targets = (np.pad(part, [*pad, (0, 0)], mode="symmetric") for part in (image, targets))
+        y, x = (int(rng.integers(0, side - size + 1)) for side in image.shape[:2])
+        return image[y : y + size, x : x + size], targets[y : y + size, x : x + size]
 
     while True:
         drawn = [crop(examples[index]) for index in rng.choice(len(examples), batch, p=chances)]

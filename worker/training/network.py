@@ -19,7 +19,7 @@ def build_unet(
     """
     layers = keras.layers
 
-    def convolve_twice(x, filters: int):
+    def convolve_twice(x: keras.KerasTensor, filters: int) -> keras.KerasTensor:
         for _ in range(2):
             x = layers.Conv2D(filters, 3, padding="same", use_bias=not normalise, kernel_initializer="he_normal")(x)
             if normalise:
