@@ -17,6 +17,7 @@ from zoo.errors import ZooscopeError
 from zoo.image_limits import BadImage, ImageTooLarge, UnsupportedImage, check_declared, check_dtype
 from zoo.image_pixel_size import pixel_size
 from zoo.image_types import ImageInfo, PixelSize, named_channels
+from zoo.image_zarr_chunks import check_chunks, compressor_name
 from zoo.roi import Region
 from zoo.settings import Settings
 
@@ -42,8 +43,9 @@ def opened(path: Path, settings: Settings) -> Iterator[Level]:
         with zipfile.ZipFile(path) as archive:
             root, attributes = _attributes(archive)
             _check_members(archive)
+        inner = _array_path(root, attributes)
         with contextlib.closing(zarr.storage.ZipStore(path, mode="r")) as store:
-            yield _level(store, root, attributes, path.stat().st_size, settings)
+            yield _level(store, inner, attributes, path.stat().st_size, settings)
     except ZooscopeError:
         raise
     except (zipfile.BadZipFile, OSError, ValueError, KeyError, TypeError, RuntimeError, IndexError) as error:
@@ -66,7 +68,9 @@ def read_zarr(path: Path, settings: Settings, region: Region, plane: int, channe
         parts = []
         for channel in channels:
             chosen = spans | position | {"c": channel}
-            block = np.asarray(level.array[tuple(chosen[axis] for axis in level.axes)])
+            selection = tuple(chosen[axis] for axis in level.axes)
+            check_chunks(path, level.array, selection)
+            block = np.asarray(level.array[selection])
             parts.append(block if level.axes.index("y") < level.axes.index("x") else block.T)
         return np.ascontiguousarray(np.stack(parts, axis=-1), dtype=level.info.dtype)
 
@@ -96,18 +100,23 @@ def _check_members(archive: zipfile.ZipFile) -> None:
             raise BadImage(f"The OME-Zarr has a file named {member.filename[:60]!r}, outside itself.", HINT)
 
 
-def _level(store: Any, root: str, attributes: dict[str, Any], file_bytes: int, settings: Settings) -> Level:
-    multiscale = attributes["multiscales"][0]
-    dataset = multiscale["datasets"][0]
-    inner = PurePosixPath(root) / str(dataset["path"])
+def _array_path(root: str, attributes: dict[str, Any]) -> str:
+    inner = PurePosixPath(root) / str(attributes["multiscales"][0]["datasets"][0]["path"])
     if inner.is_absolute() or ".." in inner.parts:
         raise BadImage("The OME-Zarr refers to data outside itself.", HINT)
-    array = zarr.open_array(store, path=str(inner), mode="r")
+    return str(inner)
+
+
+def _level(store: Any, path: str, attributes: dict[str, Any], file_bytes: int, settings: Settings) -> Level:
+    multiscale = attributes["multiscales"][0]
+    dataset = multiscale["datasets"][0]
+    array = zarr.open_array(store, path=path, mode="r")
     axes = tuple(str(axis["name"] if isinstance(axis, dict) else axis) for axis in multiscale.get("axes", "tczyx"))
     if len(axes) != array.ndim or not {"x", "y"} <= set(axes) <= set("tczyx") or len(set(axes)) != len(axes):
         raise BadImage(f"The OME-Zarr's axes are {axes} for an array of {array.ndim} dimensions.", HINT)
     sizes = dict(zip(axes, (int(side) for side in array.shape), strict=True))
     check_dtype(array.dtype, str(array.dtype))
+    compressor_name(array)
     planes, channels = sizes.get("z", 1) * sizes.get("t", 1), sizes.get("c", 1)
     check_declared(
         settings, width=sizes["x"], height=sizes["y"], planes=planes, channels=channels,
