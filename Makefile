@@ -6,6 +6,8 @@ SHELL := /bin/bash
 BIN := .venv/bin
 UP ?=
 PYTEST ?=
+# A browser or Node.js that was installed into .venv is found first.
+TOOLS := PATH="$(CURDIR)/.venv/bin:$$PATH"
 LOCK := $(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --quiet
 
 .PHONY: run test lint install install-tests lock screenshots bench clean help
@@ -19,7 +21,7 @@ run: install
 	@exec $(BIN)/python -m zooscope up $(UP)
 
 test: install-tests
-	$(BIN)/python -m pytest $(PYTEST)
+	$(TOOLS) $(BIN)/python -m pytest $(PYTEST)
 
 lint: install-tests
 	$(BIN)/ruff check .
@@ -61,7 +63,7 @@ lock: .venv/made
 	$(LOCK) --upgrade install/gpu.in -c requirements.lock -o install/gpu.lock
 
 screenshots: install-tests
-	$(BIN)/python docs/screenshots.py
+	$(TOOLS) $(BIN)/python docs/screenshots.py
 
 bench: install
 	$(BIN)/python -m benchmarks.start_up

@@ -30,10 +30,16 @@ present() {
 
 playwright() { .venv/bin/python -m playwright "$@"; }
 
-# Playwright's own Chromium, if it was downloaded before.
+# Playwright's own Chromium, whether it is downloaded or not.
 playwright_chromium() {
-  .venv/bin/python -c 'from pathlib import Path; from playwright.sync_api import sync_playwright
-with sync_playwright() as driver: raise SystemExit(not Path(driver.chromium.executable_path).is_file())'
+  .venv/bin/python -c 'from playwright.sync_api import sync_playwright
+with sync_playwright() as driver: print(driver.chromium.executable_path)'
+}
+
+# A browser that is not on the PATH becomes the command chromium of .venv, where tests look first.
+call_it_chromium() {
+  printf '#!/bin/sh\nexec "%s" "$@"\n' "$1" >.venv/bin/chromium
+  chmod +x .venv/bin/chromium
 }
 
 missing() {
@@ -50,14 +56,17 @@ case ${1:-} in
   chromium)
     # Playwright's driver needs libatomic, which a bare Debian lacks.
     if command -v apt-get >/dev/null && ! playwright --version >/dev/null 2>&1; then apt_install libatomic1; fi
-    if present chromium google-chrome chromium-browser || [ -d "/Applications/Google Chrome.app" ] || playwright_chromium
-    then exit 0; fi
+    present chromium chromium-browser google-chrome google-chrome-stable .venv/bin/chromium && exit 0
     # Ubuntu has Chromium as a snap only, which does not run everywhere; Playwright's own build does.
     if command -v apt-get >/dev/null && grep -q '^ID=ubuntu' /etc/os-release; then
       echo "Installing Chromium with Playwright"
       playwright install --with-deps chromium
+      call_it_chromium "$(playwright_chromium)"
     elif command -v apt-get >/dev/null; then apt_install chromium
-    elif command -v brew >/dev/null; then echo "Installing Chrome with Homebrew"; brew install --quiet --cask google-chrome
+    elif command -v brew >/dev/null; then
+      chrome="/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
+      if [ ! -x "$chrome" ]; then echo "Installing Chrome with Homebrew"; brew install --quiet --cask google-chrome; fi
+      call_it_chromium "$chrome"
     else missing Chromium; fi ;;
   venv)
     version=$("$2" -c 'import sys; print("python%d.%d" % sys.version_info[:2])')
