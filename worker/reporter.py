@@ -55,8 +55,10 @@ class Reporter:
         with self._news:
             if self._log_left <= 0:
                 return
-            self._log_left -= len(text.encode())
-            self._text += text if self._log_left > 0 else text[: self._log_left] + CUT
+            data = text.encode("utf-8", "replace")
+            kept = data[: self._log_left].decode("utf-8", "ignore")
+            self._text += kept if len(data) <= self._log_left else kept + CUT
+            self._log_left -= len(data)
             while len(self._text) > LOG_CHUNK:
                 self._cut_chunk()
             self._news.notify()
@@ -74,6 +76,10 @@ class Reporter:
         with self._news:
             self._finished = True
             self._news.notify()
+
+    def join(self) -> None:
+        """Wait for the last post to end."""
+        self._thread.join()
 
     def _cut_chunk(self) -> None:
         if len(self._chunks) == WAITING_CHUNKS:

@@ -95,10 +95,11 @@ class Supervisor:
             self._attempt.hear(answer)
 
     def child_printed(self, line: str) -> None:
-        if self._attempt is not None:
+        child = self._crew.child
+        if self._attempt is not None and child is not None and child.ready:
             self._attempt.reporter.log(f"{line}\n")
-        else:
-            _log.info("child: %s", line)
+        else:  # what TensorFlow says at its start is no job's business
+            _log.debug("child: %s", line)
 
     def child_ended(self, code: int, ready: bool) -> None:
         if self._attempt is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import requests
 
@@ -21,6 +23,8 @@ from scheduler.jobs import JobRequest
 from scheduler.service import Scheduler
 from zoo.blobs import DiskBlobs
 from zoo.documents_sqlite import SqliteDocuments
+from zoo.images import Crop, encode_crop
+from zoo.roi import Region
 from zoo.settings import Settings
 
 HERE = Path(__file__).parent
@@ -35,6 +39,11 @@ SHORT = {
     "free_disk_bytes": 0,
     "worker_token": TOKEN,
 }
+
+
+def free_ports() -> tuple[int, int]:
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        return one.getsockname()[1], other.getsockname()[1]
 
 
 def until(true: Callable[[], Any], seconds: float, what: str = "") -> Any:
@@ -93,7 +102,7 @@ class Worker:
         """SIGKILL for supervisor, child and watchdog together, as when the machine fails."""
         parts = self.parts()
         for process in [*parts, psutil.Process(self.process.pid)]:
-            process.suspend()
+            process.suspend()  # so that none of them sees another one die
         for process in [*parts, psutil.Process(self.process.pid)]:
             process.kill()
         self.process.wait(5)
@@ -102,7 +111,7 @@ class Worker:
 class Plant:
     """`submit` jobs for the slow engine, start and stop the parts, look at what became of it."""
 
-    def __init__(self, folder: Path, ports: tuple[int, int], **settings: Any) -> None:
+    def __init__(self, folder: Path, ports: tuple[int, int], package: Path, **settings: Any) -> None:
         queue_port, self.port = ports
         values = SHORT | {"data": folder, "beanstalkd": f"127.0.0.1:{queue_port}"} | settings
         self.settings = Settings(**values)
@@ -112,6 +121,9 @@ class Plant:
         self.documents = SqliteDocuments(self.settings.documents_file)
         self.blobs = DiskBlobs(self.settings.blobs_folder)
         self.scheduler = Scheduler(self.documents, self.blobs, self.settings)
+        self.package = self.blobs.put_file(package).sha256
+        crop = Crop(np.zeros((8, 9, 1), np.uint8), None, False, Region(0, 0, 9, 8))
+        self.input = self.blobs.put_bytes(encode_crop(crop)).sha256
         self.workers: list[Worker] = []
         self.start_queue()
         self.start_web()
@@ -143,12 +155,16 @@ class Plant:
         self.workers.append(worker)
         return worker
 
-    def submit(self, package_sha256: str, input_sha256: str, estimate: float = 0.1, **settings: Any) -> str:
-        """Queue a job for the slow engine; its lease is estimate x slack, at least the floor."""
-        model = {"id": "m", "version": "1", "name": "M", "package_sha256": package_sha256, "head_kind": "x"}
-        request = JobRequest("preview", "owner", model, settings, input_sha256, {"roi": [0, 0, 9, 8]}, estimate, 0.0)
+    def submit(self, **settings: Any) -> str:
+        """Queue a job with these settings for the slow engine; returns its uuid. Its lease is the floor."""
+        model = {"id": "m", "version": "1", "name": "M", "package_sha256": self.package, "head_kind": "x"}
+        request = JobRequest("preview", "owner", model, settings, self.input, {"roi": [0, 0, 9, 8]}, 0.1, 0.0)
         uuid: str = self.scheduler.submit(request)["uuid"]
         return uuid
+
+    def folders(self, name: str) -> list[Path]:
+        """The job folders on the disk of the worker called `name`."""
+        return list((self.settings.workers_folder / name / "jobs").glob("*"))
 
     def job(self, uuid: str) -> dict[str, Any]:
         return self.scheduler.job(uuid)

@@ -14,25 +14,19 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
-from example_package import make_package
 
 from scheduler.contract import RESULT_FILES, Claim
 from worker.heartbeat import Heartbeat
 from worker.job_folder import JobFolder
 from worker.lines import ending
 from worker.processes import ChildProcess
-from zoo.images import Crop, encode_crop
 from zoo.identifiers import new_uuid
+from zoo.images import Crop, encode_crop
 from zoo.packages import file_sha256
 from zoo.roi import Region
 from zoo.settings import Settings
 
 HERE = Path(__file__).parent
-
-
-@pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_package(tmp_path_factory.mktemp("package") / "test-model.zip")
 
 
 @pytest.fixture

@@ -4,83 +4,42 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import psutil
 import pytest
-from example_package import make_package
 from plant import Plant, until
 
 from scheduler.contract import RESULT_FILES
-from zoo.images import Crop, encode_crop
-from zoo.roi import Region
 
 ERT = 2.0  # the floor in plant.SHORT, which every job here gets
 MARGIN = 2.0  # what the issue allows beyond a lease
-
-
-@pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_package(tmp_path_factory.mktemp("package") / "test-model.zip")
-
-
-def free_ports() -> tuple[int, int]:
-    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
-        return one.getsockname()[1], other.getsockname()[1]
-
-
-class Jobs:
-    """The plant with one package and one input in its blobs."""
-
-    def __init__(self, plant: Plant, package: Path) -> None:
-        self.plant = plant
-        self.package = plant.blobs.put_file(package).sha256
-        crop = Crop(np.zeros((8, 9, 1), np.uint8), None, False, Region(0, 0, 9, 8))
-        self.input = plant.blobs.put_bytes(encode_crop(crop)).sha256
-
-    def submit(self, **settings: Any) -> str:
-        return self.plant.submit(self.package, self.input, **settings)
-
-
-@pytest.fixture
-def plant(tmp_path: Path) -> Iterator[Plant]:
-    plant = Plant(tmp_path, free_ports())
-    yield plant
-    plant.close()
-
-
-@pytest.fixture
-def jobs(plant: Plant, package: Path) -> Jobs:
-    return Jobs(plant, package)
 
 
 def whats(job: dict[str, Any]) -> list[str]:
     return [line["what"] for line in job["history"]]
 
 
-def test_jobs_are_done_one_after_the_other_and_the_cache_is_used(plant: Plant, jobs: Jobs) -> None:
+def test_jobs_are_done_one_after_the_other_and_the_cache_is_used(plant: Plant) -> None:
     worker = plant.worker("one")
     for _ in range(2):
-        uuid = jobs.submit(steps=2, seconds=0.01)
+        uuid = plant.submit(steps=2, seconds=0.01)
         job = plant.until_state(uuid, "done")
         assert {file["name"] for file in job["result"]["files"]} == set(RESULT_FILES)
         assert job["result"]["summary"] == {"objects": 3}
         log = plant.scheduler.log_text(uuid)
         assert "begins" in log
         assert "a stray print of the engine" in log
-    until(lambda: not list((plant.settings.workers_folder / "one" / "jobs").iterdir()), 2)
+    until(lambda: not plant.folders("one"), 2)
     assert worker.stop() == 0
 
 
-def test_killed_with_its_machine_the_job_is_done_by_another_within_a_lease(plant: Plant, jobs: Jobs) -> None:
+def test_killed_with_its_machine_the_job_is_done_by_another_within_a_lease(plant: Plant) -> None:
     first = plant.worker("first")
-    uuid = jobs.submit(steps=40, seconds=0.05)
+    uuid = plant.submit(steps=40, seconds=0.05)
     plant.until_running(uuid)
     plant.worker("second")
     first.kill_all()
@@ -92,11 +51,9 @@ def test_killed_with_its_machine_the_job_is_done_by_another_within_a_lease(plant
     assert whats(job).count("done") == 1
 
 
-def test_a_killed_supervisor_takes_its_child_along_and_the_watchdog_hands_the_job_back(
-    plant: Plant, jobs: Jobs
-) -> None:
+def test_a_killed_supervisor_takes_its_child_along_and_the_watchdog_hands_the_job_back(plant: Plant) -> None:
     first = plant.worker("first")
-    uuid = jobs.submit(steps=40, seconds=0.05)
+    uuid = plant.submit(steps=40, seconds=0.05)
     plant.until_running(uuid)
     parts = first.parts()
     plant.worker("second")
@@ -108,9 +65,9 @@ def test_a_killed_supervisor_takes_its_child_along_and_the_watchdog_hands_the_jo
     assert len(gone) == 2, alive
 
 
-def test_a_supervisor_killed_alone_and_restarted_gives_its_job_back(plant: Plant, jobs: Jobs) -> None:
+def test_a_supervisor_killed_alone_and_restarted_gives_its_job_back(plant: Plant) -> None:
     first = plant.worker("same")
-    uuid = jobs.submit(steps=10, seconds=0.05)
+    uuid = plant.submit(steps=10, seconds=0.05)
     plant.until_running(uuid)
     first.kill_all()
     plant.worker("same")
@@ -119,28 +76,26 @@ def test_a_supervisor_killed_alone_and_restarted_gives_its_job_back(plant: Plant
 
 
 @pytest.mark.parametrize(("end", "word"), [("SIGKILL", "out of memory"), ("SIGSEGV", "SIGSEGV"), ("exit", "status 7")])
-def test_a_crashing_child_is_retried_then_given_up_with_the_reason(
-    plant: Plant, jobs: Jobs, end: str, word: str
-) -> None:
+def test_a_crashing_child_is_retried_then_given_up_with_the_reason(plant: Plant, end: str, word: str) -> None:
     plant.worker("one")
-    job = plant.until_state(jobs.submit(end=end), "failed", 20)
+    job = plant.until_state(plant.submit(end=end), "failed", 20)
     assert job["attempt"] == 2
     assert job["error"]["code"] == "worker-crashed"
     assert word in job["error"]["message"]
     assert whats(job)[-1] == "buried"
-    plant.until_state(jobs.submit(), "done")
+    plant.until_state(plant.submit(), "done")
 
 
-def test_a_users_error_is_not_retried(plant: Plant, jobs: Jobs) -> None:
+def test_a_users_error_is_not_retried(plant: Plant) -> None:
     plant.worker("one")
-    job = plant.until_state(jobs.submit(end="user-error"), "failed")
+    job = plant.until_state(plant.submit(end="user-error"), "failed")
     error = {"code": "bad-region", "message": "The region is empty.", "hint": "Draw a larger one."}
     assert (job["attempt"], job["error"]) == (1, error)
 
 
-def test_a_hung_child_is_killed_and_the_job_done_at_the_second_try(plant: Plant, jobs: Jobs, tmp_path: Path) -> None:
+def test_a_hung_child_is_killed_and_the_job_done_at_the_second_try(plant: Plant, tmp_path: Path) -> None:
     worker = plant.worker("one")
-    uuid = jobs.submit(steps=60, seconds=0.05, once=str(tmp_path / "once"))
+    uuid = plant.submit(steps=60, seconds=0.05, once=str(tmp_path / "once"))
     plant.until_running(uuid)
     child = worker.child
     child.suspend()
@@ -150,17 +105,17 @@ def test_a_hung_child_is_killed_and_the_job_done_at_the_second_try(plant: Plant,
     assert not child.is_running()
 
 
-def test_a_job_that_always_hangs_is_buried_with_its_reason(plant: Plant, jobs: Jobs) -> None:
+def test_a_job_that_always_hangs_is_buried_with_its_reason(plant: Plant) -> None:
     plant.worker("one")
-    job = plant.until_state(jobs.submit(end="hang"), "failed", 4 * ERT + 10)
+    job = plant.until_state(plant.submit(end="hang"), "failed", 4 * ERT + 10)
     assert job["attempt"] == 2
     assert "made no progress for 1 seconds" in job["error"]["message"]
     assert whats(job)[-1] == "buried"
 
 
-def test_a_slow_job_outlives_its_lease_even_without_its_first_watchdog(plant: Plant, jobs: Jobs) -> None:
+def test_a_slow_job_outlives_its_lease_even_without_its_first_watchdog(plant: Plant) -> None:
     worker = plant.worker("one")
-    uuid = jobs.submit(steps=50, seconds=0.1)
+    uuid = plant.submit(steps=50, seconds=0.1)
     plant.until_running(uuid)
     watchdog = worker.watchdog
     watchdog.kill()
@@ -169,10 +124,10 @@ def test_a_slow_job_outlives_its_lease_even_without_its_first_watchdog(plant: Pl
     assert job["finished_at"] - job["started_at"] > 2 * ERT
 
 
-def test_beanstalkd_killed_and_restarted_in_mid_job_loses_nothing(plant: Plant, jobs: Jobs) -> None:
+def test_beanstalkd_killed_and_restarted_in_mid_job_loses_nothing(plant: Plant) -> None:
     plant.worker("one")
-    uuid = jobs.submit(steps=30, seconds=0.05)
-    waiting = jobs.submit()
+    uuid = plant.submit(steps=30, seconds=0.05)
+    waiting = plant.submit()
     plant.until_running(uuid)
     plant.queue.kill()
     time.sleep(0.5)
@@ -183,13 +138,12 @@ def test_beanstalkd_killed_and_restarted_in_mid_job_loses_nothing(plant: Plant, 
     plant.until_state(waiting, "done")
 
 
-def test_the_web_away_in_mid_job_the_result_is_kept_and_posted(plant: Plant, jobs: Jobs) -> None:
+def test_the_web_away_in_mid_job_the_result_is_kept_and_posted(plant: Plant) -> None:
     worker = plant.worker("one")
-    uuid = jobs.submit(steps=10, seconds=0.05)
+    uuid = plant.submit(steps=10, seconds=0.05)
     plant.until_running(uuid)
     plant.kill_web()
-    outcome = plant.settings.workers_folder / "one" / "jobs"
-    until(lambda: list(outcome.glob("*/outcome.json")), 5)
+    until(lambda: [folder for folder in plant.folders("one") if (folder / "outcome.json").exists()], 5)
     time.sleep(ERT)  # past the lease's end: it is still nobody else's
     plant.start_web()
     back = time.monotonic()
@@ -197,24 +151,24 @@ def test_the_web_away_in_mid_job_the_result_is_kept_and_posted(plant: Plant, job
     assert time.monotonic() - back < 4
     assert job["attempt"] == 1
     assert "does not answer" in worker.log
-    until(lambda: not list(outcome.iterdir()), 2)
+    until(lambda: not plant.folders("one"), 2)
 
 
-def test_a_result_outlives_a_restart_of_worker_and_web(plant: Plant, jobs: Jobs) -> None:
+def test_a_result_outlives_a_restart_of_worker_and_web(plant: Plant) -> None:
     worker = plant.worker("same")
-    uuid = jobs.submit(steps=10, seconds=0.05)
+    uuid = plant.submit(steps=10, seconds=0.05)
     plant.until_running(uuid)
     plant.kill_web()
-    until(lambda: list((plant.settings.workers_folder / "same" / "jobs").glob("*/outcome.json")), 5)
+    until(lambda: [folder for folder in plant.folders("same") if (folder / "outcome.json").exists()], 5)
     assert worker.stop() == 0
     plant.start_web()
     plant.worker("same")
     assert plant.until_state(uuid, "done")["attempt"] == 1
 
 
-def test_a_stale_workers_late_result_is_refused_and_cleaned_up(plant: Plant, jobs: Jobs) -> None:
+def test_a_stale_workers_late_result_is_refused_and_cleaned_up(plant: Plant) -> None:
     stale = plant.worker("stale")
-    uuid = jobs.submit(steps=20, seconds=0.05)
+    uuid = plant.submit(steps=20, seconds=0.05)
     plant.until_running(uuid)
     # The whole machine sleeps, its child a little less long: it finishes before it learns that the job is gone.
     parts = [*stale.parts(), psutil.Process(stale.process.pid)]
@@ -226,33 +180,33 @@ def test_a_stale_workers_late_result_is_refused_and_cleaned_up(plant: Plant, job
     assert job["result"]["worker"] == "second"
     before = set(plant.blobs.sha256s())
     child.resume()
-    until(lambda: list((plant.settings.workers_folder / "stale" / "jobs").glob("*/out/log.txt")), 5)
+    until(lambda: [folder for folder in plant.folders("stale") if (folder / "out" / "log.txt").exists()], 5)
     for process in parts:
         process.resume()
-    until(lambda: not list((plant.settings.workers_folder / "stale" / "jobs").iterdir()), 10)
+    until(lambda: not plant.folders("stale"), 10)
     assert plant.job(uuid)["result"] == job["result"]
     assert set(plant.blobs.sha256s()) == before
-    plant.until_state(jobs.submit(), "done")
+    plant.until_state(plant.submit(), "done")
 
 
 @pytest.mark.parametrize("deaf", [False, True])
-def test_cancel_stops_the_child_within_three_seconds(plant: Plant, jobs: Jobs, deaf: bool) -> None:
+def test_cancel_stops_the_child_within_three_seconds(plant: Plant, deaf: bool) -> None:
     worker = plant.worker("one")
-    uuid = jobs.submit(steps=1000, seconds=0.05, deaf=deaf)
+    uuid = plant.submit(steps=1000, seconds=0.05, deaf=deaf)
     plant.until_running(uuid)
     child = worker.child
     plant.scheduler.cancel(uuid)
     cancelled = time.monotonic()
-    until(lambda: not list((plant.settings.workers_folder / "one" / "jobs").iterdir()), 3)
+    until(lambda: not plant.folders("one"), 3)
     assert time.monotonic() - cancelled < 3
     assert child.is_running() != deaf, "a child that listens stays warm, one that does not is killed"
     assert plant.job(uuid)["state"] == "cancelled"
-    plant.until_state(jobs.submit(), "done")
+    plant.until_state(plant.submit(), "done")
 
 
-def test_told_to_end_a_worker_hands_its_job_back_at_once(plant: Plant, jobs: Jobs) -> None:
+def test_told_to_end_a_worker_hands_its_job_back_at_once(plant: Plant) -> None:
     first = plant.worker("first")
-    uuid = jobs.submit(steps=60, seconds=0.05)
+    uuid = plant.submit(steps=30, seconds=0.05)
     plant.until_running(uuid)
     parts = first.parts()
     asked = time.monotonic()
@@ -275,7 +229,7 @@ def test_an_idle_worker_ends_at_once(plant: Plant) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount a small file system")
 @pytest.mark.parametrize("free_kib", [512, 2048])
-def test_a_full_disk_is_a_clear_error(plant: Plant, jobs: Jobs, tmp_path: Path, free_kib: int) -> None:
+def test_a_full_disk_is_a_clear_error(plant: Plant, tmp_path: Path, free_kib: int) -> None:
     small = plant.settings.workers_folder / "one"
     small.mkdir(parents=True)
     mounted = subprocess.run(
@@ -285,11 +239,11 @@ def test_a_full_disk_is_a_clear_error(plant: Plant, jobs: Jobs, tmp_path: Path, 
         pytest.skip("mounting is not allowed here")
     try:
         worker = plant.worker("one", result_file_bytes=2**30)
-        job = plant.until_state(jobs.submit(end="disk-full"), "failed", 20)
+        job = plant.until_state(plant.submit(end="disk-full"), "failed", 20)
         assert job["error"]["code"] == "worker-disk-full"
         assert "disk is full" in job["error"]["message"]
         if free_kib > 1024:
-            plant.until_state(jobs.submit(), "done")
+            plant.until_state(plant.submit(), "done")
         worker.stop()
     finally:
         subprocess.run(["umount", "-l", str(small)], check=True)
