@@ -13,7 +13,7 @@ import pytest
 import zooscope
 from zoo.errors import Unavailable, UserError
 
-HELP_SECONDS = 1.0
+HELP_SECONDS = 0.5
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -21,9 +21,13 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_help_is_instant_and_names_every_command() -> None:
-    started = time.monotonic()
-    answer = run("--help")
-    assert time.monotonic() - started < HELP_SECONDS
+    # The best of three: other programs may be using the machine.
+    seconds = []
+    for _ in range(3):
+        started = time.monotonic()
+        answer = run("--help")
+        seconds.append(time.monotonic() - started)
+    assert min(seconds) < HELP_SECONDS
     assert answer.returncode == 0
     assert all(f"  {command.name} " in answer.stdout for command in zooscope.COMMANDS)
 
