@@ -15,11 +15,14 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.workers.gthread import _DEFER, ThreadWorker
 
 from zoo.settings import Settings, read_settings
 
 KEEPALIVE_SECONDS = 5
 GRACEFUL_SECONDS = 3
+# The poller waits for a client that has said nothing by then.
+FIRST_DATA_SECONDS = 0.05
 # A client that neither sends nor reads for this long loses its thread.
 IDLE_CLIENT_SECONDS = 60
 # gunicorn's largest request line; the query itself is limited by web.security.
@@ -38,7 +41,7 @@ class Server(BaseApplication):
         host = f"[{self.settings.host}]" if ":" in self.settings.host else self.settings.host
         values = {
             "bind": f"{host}:{self.settings.port}" if self.listener is None else f"fd://{self.listener}",
-            "worker_class": "gthread",
+            "worker_class": PatientWorker,
             "workers": 1,
             "threads": self.settings.web_threads,
             "keepalive": KEEPALIVE_SECONDS,
@@ -57,27 +60,27 @@ class Server(BaseApplication):
         app = create_app(self.settings)
         parts = app.extensions["zooscope"]
         parts.catalogue.fill_seeds(self.settings.seed_folder)
-        return LimitedClients(app)
+        return app
 
 
-class LimitedClients:
-    """WSGI in front of the application: puts a time limit on a silent client's socket."""
+class PatientWorker(ThreadWorker):
+    """gunicorn's thread worker, with no thread held by a client that says nothing.
 
-    def __init__(self, app: Any) -> None:
-        self.app = app
+    Browsers open connections ahead of need; gunicorn gives each of them a thread for five seconds.
+    """
 
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        if "gunicorn.socket" in environ:
-            limit = struct.pack("ll", IDLE_CLIENT_SECONDS, 0)
-            # In the kernel rather than by settimeout, which would make a peek at the socket wait as well.
-            environ["gunicorn.socket"].setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
-            environ["gunicorn.socket"].setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
-        answer: Iterable[bytes] = self.app(environ, start_response)
-        return answer
+    def handle(self, conn: Any) -> Any:
+        if not conn.initialized and not conn.data_ready and not conn.wait_for_data(FIRST_DATA_SECONDS):
+            return _DEFER
+        limit = struct.pack("ll", IDLE_CLIENT_SECONDS, 0)
+        # In the kernel rather than by settimeout, which would make a peek at the socket wait as well.
+        conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+        conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+        return super().handle(conn)
 
 
 def _watch_for_shutdown(worker: Any) -> None:
-    parts = worker.wsgi.app.extensions["zooscope"]
+    parts = worker.wsgi.extensions["zooscope"]
     parts.stopping = parts.scheduler.stopping = lambda: not worker.alive
 
 

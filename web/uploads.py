@@ -33,12 +33,21 @@ class EmptyUpload(UserError):
     code = "empty-upload"
 
 
-def receive(stream: BinaryIO, name: str) -> dict[str, Any]:
-    """Store a stranger's image file; returns its document. Raises what `inspect` refuses, 413 and 507."""
+class BrokenUpload(UserError):
+    code = "broken-upload"
+
+
+def receive(stream: BinaryIO, name: str, expected_size: int | None = None) -> dict[str, Any]:
+    """Store a stranger's image file; returns its document. Raises what `inspect` refuses, 413 and 507.
+
+    `expected_size` is what the client said it would send: less is an upload that broke off.
+    """
     with tempfile.NamedTemporaryFile(dir=service().uploads_folder) as spool:
         size = _copy(stream, spool)
         if size == 0:
             raise EmptyUpload("The file is empty.", "Choose an image file with something in it.")
+        if expected_size is not None and size != expected_size:
+            raise BrokenUpload("The upload broke off before its end.", "Send the file again.")
         spool.flush()
         return _keep(Path(spool.name), safe_file_name(name))
 

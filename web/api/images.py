@@ -52,7 +52,8 @@ def upload_image() -> Any:
         file = request.files["file"]
         body = uploads.receive(cast(BinaryIO, file.stream), file.filename or "image")
     elif "X-Filename" in request.headers:
-        body = uploads.receive(cast(BinaryIO, request.stream), unquote(request.headers["X-Filename"]))
+        name = unquote(request.headers["X-Filename"])
+        body = uploads.receive(cast(BinaryIO, request.stream), name, request.content_length)
     else:
         raise UnsupportedMediaType
     return jsonify(image_view(body)), 201

@@ -1,0 +1,136 @@
+"""The production server against clients that do not behave."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from web_helpers import png
+
+from web.up import listen
+from zoo.settings import Settings
+
+UPLOAD_BYTES = 400_000
+
+
+@dataclass
+class Live:
+    port: int
+    data: Path
+
+    def send(self, *parts: bytes, finish: bool = True) -> tuple[int, bytes]:
+        """The status and body of the answer to raw bytes; status 0 when the connection is just closed."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as client:
+            try:
+                for part in parts:
+                    client.sendall(part)
+                if finish:
+                    client.shutdown(socket.SHUT_WR)
+            except OSError:
+                # The server has answered already and closed: read what it said.
+                pass
+            answer = b""
+            try:
+                while chunk := client.recv(65536):
+                    answer += chunk
+            except ConnectionResetError:
+                pass
+        head, _, body = answer.partition(b"\r\n\r\n")
+        return (int(head.split()[1]) if head else 0), body
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    data = tmp_path_factory.mktemp("live")
+    settings = Settings(data=data, upload_bytes=UPLOAD_BYTES, free_disk_bytes=0, seed_folder=data, web_threads=4)
+    with listen("127.0.0.1", 0) as listener:
+        descriptor = listener.fileno()
+        command = [sys.executable, "-m", "web.serve", "--fd", str(descriptor)]
+        environment = os.environ | settings.environment()
+        with subprocess.Popen(command, pass_fds=[descriptor], env=environment) as process:
+            yield Live(listener.getsockname()[1], data)
+            process.terminate()
+
+
+def upload_head(*headers: str) -> bytes:
+    lines = ["POST /api/v1/images HTTP/1.1", "Host: localhost", "Connection: close", "X-Filename: a.png", *headers]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+def chunk(data: bytes) -> bytes:
+    return f"{len(data):x}\r\n".encode() + data + b"\r\n"
+
+
+def kept_uploads(live: Live) -> list[Path]:
+    return [*(live.data / "uploads").iterdir(), *(live.data / "blobs" / "incoming").iterdir()]
+
+
+def test_an_upload_may_come_in_chunks(live: Live) -> None:
+    data = png()
+    status, body = live.send(
+        upload_head("Transfer-Encoding: chunked"), chunk(data[:50]), chunk(data[50:]), chunk(b""), finish=False
+    )
+    assert (status, json.loads(body)["bytes"]) == (201, len(data))
+
+
+def test_chunks_without_end_are_cut_off(live: Live) -> None:
+    status, body = live.send(upload_head("Transfer-Encoding: chunked"), *[chunk(b"\x89PNG" * 25_000)] * 50)
+    assert status in (0, 413)
+    assert not body or json.loads(body)["error"]["code"] == "too-large"
+    assert kept_uploads(live) == []
+
+
+def test_a_body_shorter_than_it_says_is_refused(live: Live) -> None:
+    status, _ = live.send(upload_head("Content-Length: 300000"), png()[:100])
+    assert status in (0, 400)
+    assert kept_uploads(live) == []
+
+
+def test_a_body_longer_than_allowed_is_refused_before_it_comes(live: Live) -> None:
+    status, body = live.send(upload_head(f"Content-Length: {10**12}"), b"x")
+    assert (status, json.loads(body)["error"]["code"]) == (413, "too-large")
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        upload_head("Content-Length: 5", "Content-Length: 6") + b"hello",
+        upload_head("Content-Length: -1"),
+        upload_head("Content-Length: 5", "Transfer-Encoding: chunked") + b"0\r\n\r\n",
+        b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 100_000 + b"\r\n\r\n",
+        b"\x00\x01\x02\r\n\r\n",
+    ],
+)
+def test_a_malformed_request_is_refused(live: Live, request_bytes: bytes) -> None:
+    status, _ = live.send(request_bytes)
+    assert status == 0 or 400 <= status < 500
+
+
+def test_a_form_of_many_parts_or_without_boundary_is_refused(live: Live) -> None:
+    part = b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\nx\r\n'
+    form = part * 4000 + b"--b--\r\n"
+    head = upload_head("Content-Type: multipart/form-data; boundary=b", f"Content-Length: {len(form)}")
+    assert live.send(head, form)[0] == 413
+    head = upload_head("Content-Type: multipart/form-data", "Content-Length: 5")
+    assert live.send(head, b"hello")[0] == 400
+    wide = b"--b\r\nContent-Disposition: form-data; name=" + b"x" * 300_000 + b"\r\n\r\nx\r\n--b--\r\n"
+    head = upload_head("Content-Type: multipart/form-data; boundary=b", f"Content-Length: {len(wide)}")
+    assert 400 <= live.send(head, wide)[0] < 500
+
+
+def test_silent_clients_do_not_stop_the_others(live: Live) -> None:
+    silent = [socket.create_connection(("127.0.0.1", live.port), timeout=20) for _ in range(12)]
+    try:
+        status, body = live.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        assert (status, json.loads(body)) == (200, {"ok": True})
+    finally:
+        for client in silent:
+            client.close()
