@@ -114,7 +114,7 @@ def _checked(setting: PreviewSetting, value: Any) -> Any:
         return matches[0]
     try:
         number = float(value) if not isinstance(value, bool) else math.nan
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     low, high = setting.minimum, setting.maximum
     whole = setting.kind != "integer" or number == math.floor(number) if math.isfinite(number) else False

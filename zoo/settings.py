@@ -142,7 +142,8 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     values = {}
     for setting in SETTINGS:
         text = environment.get(setting.variable)
-        if text is None or (text == "" and setting.default is not None and not isinstance(setting.default, str)):
+        # An empty variable is an unset one: an empty host, above all, would listen on every address.
+        if not text:
             continue
         try:
             values[setting.name] = setting.read(text)
