@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import threading
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ MAXIMUM_CARD = 2**18
 HEADS = ("probability-mask", "watershed-instances")
 RUNNABLE_WEIGHTS = ("keras_v3",)
 DEFAULT_STRIDE, DEFAULT_HALO = 32, 128
+# bioimageio.spec reads YAML with one loader for the whole process, which threads would break for each other.
+ONE_READER = threading.Lock()
 
 
 class PackageInvalid(UserError):
@@ -153,7 +156,7 @@ def _validated(archive: zipfile.ZipFile) -> Any:
     from bioimageio.spec import InvalidDescr, ValidationContext, load_description
     from bioimageio.spec.model.v0_5 import ModelDescr
 
-    with ValidationContext(perform_io_checks=False, log_warnings=False):
+    with ONE_READER, ValidationContext(perform_io_checks=False, log_warnings=False):
         described = load_description(archive, perform_io_checks=False)
     if isinstance(described, InvalidDescr):
         details = described.validation_summary.details
