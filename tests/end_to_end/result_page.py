@@ -18,12 +18,15 @@ RUN_MS = 90_000
 # Where the picture is on the viewer's canvas, and the canvas's pixels at given points of the picture.
 READ_CANVAS = """(points) => {
   const placed = document.querySelector(".outline-layer g").getAttribute("transform");
-  const [x, y, scale] = placed.match(/-?[\\d.e-]+/g).map(Number);
+  const [x, y, scale] = placed.match(/-?\\d[\\d.e-]*/g).map(Number);
   const canvas = document.querySelector(".openseadragon-canvas canvas");
   const ratio = canvas.width / canvas.clientWidth;
-  const pen = canvas.getContext("2d");
-  return { scale, colours: points.map(([px, py]) =>
-    [...pen.getImageData((x + (px + 0.5) * scale) * ratio, (y + (py + 0.5) * scale) * ratio, 1, 1).data].slice(0, 3)) };
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  const at = (start, pixel) => Math.floor((start + (pixel + 0.5) * scale) * ratio);
+  return { scale, colours: points.map(([px, py]) => {
+    const first = 4 * (at(y, py) * canvas.width + at(x, px));
+    return [...data.slice(first, first + 3)];
+  }) };
 }"""
 
 

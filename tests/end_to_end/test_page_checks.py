@@ -6,10 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Visitor  # type: ignore[import-not-found]
+from browser_visitor import Visitor
 from playwright.sync_api import Page, expect
 from result_page import run, wait_done
 
+ROOT = Path(__file__).parents[2]
 AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
 SCRIPTS = ROOT / "web" / "static" / "js"
 SCRIPT_BYTES = 40_000
@@ -32,8 +33,7 @@ def check(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the page is wider than the window"
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("viewport", [None, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize(("viewport", "theme"), [(None, "light"), (PHONE, "dark")], ids=["desktop", "phone-dark"])
 def test_every_page(new_visitor: Callable[..., Visitor], viewport: dict[str, int] | None, theme: str) -> None:
     visitor = new_visitor(viewport, theme)
     for path in PAGES:
@@ -83,10 +83,19 @@ def modules_of(page: Page) -> set[str]:
     return {Path(name).name for name in loaded if "/static/js/" in name}
 
 
-def test_no_page_loads_more_than_40_kb_of_our_own_script(visitor: Visitor) -> None:
+def test_no_page_needs_more_than_40_kb_of_our_own_script(visitor: Visitor) -> None:
     for path in ("/", "/try", "/models/nuclei", "/status"):
         page = visitor.open(path)
         page.wait_for_load_state("networkidle")
         names = modules_of(page)
         assert names
         assert sum((SCRIPTS / name).stat().st_size for name in names) < SCRIPT_BYTES, path
+
+
+def test_all_our_scripts_together_are_sent_in_less_than_40_kb(visitor: Visitor) -> None:
+    sent = 0
+    for script in SCRIPTS.glob("*.js"):
+        answer = visitor.context.request.get(f"{visitor.url}/static/js/{script.name}")
+        assert answer.headers["content-encoding"] == "gzip"
+        sent += int(answer.headers["content-length"])
+    assert 0 < sent < SCRIPT_BYTES

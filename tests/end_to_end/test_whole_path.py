@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Visitor  # type: ignore[import-not-found]
+from browser_visitor import Visitor
 from PIL import Image
 from playwright.sync_api import Page, expect
 from result_page import (

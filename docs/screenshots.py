@@ -1,0 +1,108 @@
+"""Makes the pictures of the documentation: starts the service, walks the whole path in a browser, looks at each page.
+
+`make screenshots` runs it. `--url` looks at a service that runs already; `--all FOLDER` takes every page in every
+window and theme, for whoever changes the pages and wants to see what came of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+FOLDER = Path(__file__).resolve().parent / "screenshots"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+WINDOWS = {"": (1440, 900), "-tablet": (1024, 768), "-phone": (390, 844)}
+# What the documentation shows: page, window, theme.
+SHOWN = [
+    ("gallery", "", "light"),
+    ("model", "", "light"),
+    ("try", "", "light"),
+    ("result", "", "light"),
+    ("result", "", "dark"),
+    ("result", "-phone", "light"),
+]
+BROWSER_OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+PATIENCE_MS = 120_000
+
+
+@contextmanager
+def running_service() -> Iterator[str]:
+    """The address of a service with its data in a temporary folder."""
+    with tempfile.TemporaryDirectory() as data:
+        command = [sys.executable, "-m", "zooscope", "up", "--port", "0", "--data", data]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            address = next(line for line in process.stdout if line.startswith("Zooscope is at ")).split()[3]
+            try:
+                yield address
+            finally:
+                process.send_signal(signal.SIGINT)
+
+
+def make_results(page: Page, url: str) -> dict[str, str]:
+    """One preview of every model's first sample; returns the addresses of the pages to look at, by name."""
+    page.goto(f"{url}/try")
+    models = [button.get_attribute("data-sample-model") or "" for button in page.locator("[data-sample='0']").all()]
+    pages = {"gallery": "/", "mine": "/mine", "status": "/status", "docs": "/docs", "api": "/api/v1/docs"}
+    for model in sorted(models, reverse=True):
+        page.goto(f"{url}/try?model={model}&sample=0")
+        expect(page.locator("#run")).to_be_enabled(timeout=PATIENCE_MS)
+        pages.setdefault("try", page.url.removeprefix(url))
+        page.click("#run")
+        page.wait_for_url(re.compile("/r/"))
+        expect(page.locator("#result")).to_have_attribute("data-state", "done", timeout=PATIENCE_MS)
+        pages["result" if "result" not in pages else f"result-{model}"] = page.url.removeprefix(url)
+        pages.setdefault("model", f"/models/{model}")
+    return pages
+
+
+def take(browser: Browser, url: str, everything: Path | None) -> None:
+    with browser.new_context() as maker:
+        pages = make_results(maker.new_page(), url)
+        visitor = maker.storage_state()
+    every = [(name, window, theme) for window in WINDOWS for theme in ("light", "dark") for name in pages]
+    for name, window, theme in every if everything else SHOWN:
+        width, height = WINDOWS[window]
+        with browser.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme="dark" if theme == "dark" else "light",
+            storage_state=visitor,
+        ) as context:
+            page = context.new_page()
+            page.goto(url + pages[name])
+            page.wait_for_load_state("networkidle")
+            page.wait_for_timeout(800)  # the viewer's spring comes to rest
+            shade = "-dark" if theme == "dark" else ""
+            page.screenshot(path=(everything or FOLDER) / f"{name}{window}{shade}.png")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--url", help="a running service")
+    parser.add_argument("--all", type=Path, metavar="FOLDER", help="every page in every window and theme, into FOLDER")
+    arguments = parser.parse_args()
+    folder: Path = arguments.all or FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    found = next(path for name in BROWSERS if (path := shutil.which(name)))
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=BROWSER_OPTIONS)
+        if arguments.url:
+            take(browser, arguments.url, arguments.all)
+        else:
+            with running_service() as url:
+                take(browser, url, arguments.all)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
