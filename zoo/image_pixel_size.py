@@ -6,15 +6,17 @@ import math
 
 from zoo.image_types import PixelSize
 
-# From an electron microscope's finest sampling to a macroscope's coarsest. Printers' and screens' resolutions, such as
-# 72 or 300 dots an inch, are coarser still (353 and 85 micrometres).
-SMALLEST_UM, LARGEST_UM = 1e-5, 50.0
+# From an electron microscope's finest sampling to a macroscope's coarsest.
+SMALLEST_UM, LARGEST_UM = 1e-5, 1000.0
+# Of a bare resolution, which programs fill in for printers and screens: 72 to 600 dots an inch are 353 to 42
+# micrometres, and 1200, a fine printer's, are 21.
+LARGEST_FROM_RESOLUTION_UM = 20.0
 
 MICROMETRES = {
     "pm": 1e-6, "å": 1e-4, "angstrom": 1e-4, "nm": 1e-3, "nanometer": 1e-3, "nanometre": 1e-3,
     "um": 1.0, "µm": 1.0, "μm": 1.0, "\\u00b5m": 1.0, "micron": 1.0, "microns": 1.0, "micrometer": 1.0,
     "micrometre": 1.0, "mm": 1e3, "millimeter": 1e3, "millimetre": 1e3, "cm": 1e4, "centimeter": 1e4, "m": 1e6,
-    "meter": 1e6, "inch": 25400.0, "in": 25400.0,
+    "meter": 1e6, "metre": 1e6, "inch": 25400.0, "in": 25400.0,
 }  # fmt: skip
 
 
@@ -23,7 +25,16 @@ def pixel_size(x: float | None, y: float | None, unit: str | None) -> PixelSize 
     factor = MICROMETRES.get((unit or "").strip().lower())
     if factor is None or x is None:
         return None
-    sides = (x * factor, (x if y is None else y) * factor)
-    if not all(math.isfinite(side) and SMALLEST_UM <= side <= LARGEST_UM for side in sides):
+    return _plausible(x * factor, (x if y is None else y) * factor, LARGEST_UM)
+
+
+def resolution_pixel_size(x: float, y: float, unit: str | None) -> PixelSize | None:
+    """The same for sides from a resolution tag, which must be finer than what printers and screens use."""
+    size = pixel_size(x, y, unit)
+    return size and _plausible(size.x_um, size.y_um, LARGEST_FROM_RESOLUTION_UM)
+
+
+def _plausible(x_um: float, y_um: float, largest_um: float) -> PixelSize | None:
+    if not all(math.isfinite(side) and SMALLEST_UM <= side <= largest_um for side in (x_um, y_um)):
         return None
-    return PixelSize(round(sides[0], 9), round(sides[1], 9))
+    return PixelSize(round(x_um, 9), round(y_um, 9))

@@ -11,7 +11,7 @@ import tifffile
 from defusedxml import DefusedXmlException
 
 from zoo.image_limits import BadImage, UnsupportedImage
-from zoo.image_pixel_size import pixel_size
+from zoo.image_pixel_size import pixel_size, resolution_pixel_size
 from zoo.image_types import PixelSize
 
 MAXIMUM_XML = 16 * 2**20
@@ -97,10 +97,11 @@ def _tag_pixel_size(page: tifffile.TiffPage, unit: str | None = None) -> PixelSi
         if not isinstance(value, tuple) or len(value) != 2 or not value[0] or not value[1]:
             return None
         sides.append(value[1] / value[0])
-    if not unit:
-        tag = page.tags.get("ResolutionUnit")
-        unit = RESOLUTION_UNITS.get(int(tag.value)) if tag is not None else None
-    return pixel_size(sides[0], sides[1], unit)
+    if unit and unit.lower() not in ("inch", "in"):
+        return pixel_size(sides[0], sides[1], unit)
+    tag = page.tags.get("ResolutionUnit")
+    unit = unit or (RESOLUTION_UNITS.get(int(tag.value)) if tag is not None else None)
+    return resolution_pixel_size(sides[0], sides[1], unit)
 
 
 def _ome_axes(description: str, samples: int, pages: int) -> Axes | None:

@@ -14,8 +14,10 @@ import numpy as np
 import tifffile
 
 from zoo.errors import UserError
+from zoo.image_jpeg import inspect_jpeg, read_jpeg
 from zoo.image_limits import BadImage, ImageTooLarge, UnsupportedImage
-from zoo.image_pillow import PNG_MAGIC, cut, inspect_jpeg, inspect_png, read_jpeg, read_png
+from zoo.image_png import MAGIC as PNG_MAGIC
+from zoo.image_png import inspect_png, read_png
 from zoo.image_tiff import inspect_tiff, read_tiff
 from zoo.image_types import Crop, ImageInfo, PixelSize
 from zoo.image_zarr import inspect_zarr, read_zarr
@@ -115,7 +117,9 @@ def read_region(
         return read_tiff(path, settings, region, plane, chosen)
     if info.format == "zarr":
         return read_zarr(path, settings, region, plane, chosen)
-    return cut(read_png(path, info) if info.format == "png" else read_jpeg(path, info), region, chosen)
+    pixels = read_png(path, info) if info.format == "png" else read_jpeg(path, info)
+    rows, columns = slice(region.y, region.y + region.height), slice(region.x, region.x + region.width)
+    return np.ascontiguousarray(pixels[rows, columns][:, :, list(chosen)])
 
 
 def encode_crop(crop: Crop) -> bytes:
