@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from scheduler import ert
@@ -18,19 +19,28 @@ def estimate(request: Request) -> dict[str, Any]:
     """The answer of POST /estimates: an item per model in the order asked, and the queue they would join."""
     status = service().scheduler.status()
     ahead = status["queued"] + status["running"]
-    items = [_item(request, model, version, ahead) for model, version in request.models]
+    items = [_item(request, model, version, ahead, status["workers"]) for model, version in request.models]
     return {"items": items, "queue": {"ahead": ahead, "workers": len(status["workers"])}}
 
 
-def expected(request: Request, checked: Checked) -> ert.Estimate:
-    """Expected runtime of one checked preview, on the pixels that the model will see."""
+def expected(
+    request: Request, checked: Checked, workers: Sequence[Mapping[str, Any]], cold: bool = False
+) -> ert.Estimate:
+    """Expected runtime of one checked preview on the `workers` of the status, on the pixels that the model will see.
+
+    A model some worker has loaded costs no loading, unless `cold` asks for the longest case.
+    """
     height, width = checked.scale.shape(request.region.height, request.region.width)
-    megapixels = height * width / 1e6
+    warm = not cold and any(checked.model["package_sha256"] in worker["models"] for worker in workers)
+    device = next((worker["device"] for worker in workers if worker["device"].startswith("gpu")), "cpu")
     passes = int(checked.settings.get("variations", 1))
-    return ert.estimate(checked.model.get("ert") or {}, megapixels, passes, settings=service().settings)
+    figures = checked.model.get("ert") or {}
+    return ert.estimate(figures, height * width / 1e6, passes, device, warm, service().settings)
 
 
-def _item(request: Request, model: str, version: str | None, ahead: int) -> dict[str, Any]:
+def _item(
+    request: Request, model: str, version: str | None, ahead: int, workers: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
     try:
         checked = check_model(request, model, version)
     except UserError as error:
@@ -39,12 +49,12 @@ def _item(request: Request, model: str, version: str | None, ahead: int) -> dict
             "model": model, "version": version, "ok": False, "seconds": None, "load_s": None, "text": error.message,
             "scale": None, "suitability": 0.0, "reasons": [f"{error.message} {error.hint}".strip()], "error": refused,
         }  # fmt: skip
-    time = expected(request, checked)
+    time = expected(request, checked, workers)
     suitability, reasons = suits(request, checked)
     return {
         "model": model, "version": checked.model["version"], "ok": True, "seconds": time.seconds,
-        "load_s": time.load_s, "text": say_time(time, ahead), "scale": checked.scale.factor, "suitability": suitability,
-        "reasons": reasons, "error": None,
+        "load_s": time.load_s, "text": say_time(time, ahead, len(workers)), "scale": checked.scale.factor,
+        "suitability": suitability, "reasons": reasons, "error": None,
     }  # fmt: skip
 
 
@@ -78,13 +88,15 @@ def say_length(micrometres: float) -> str:
     return f"{micrometres * 1000:.3g} nm" if micrometres < 0.1 else f"{micrometres:.3g} µm"
 
 
-def say_time(time: ert.Estimate, ahead: int) -> str:
-    """Such as "about 6 s: 4 s of work, 2 s to load the model, 1 job before yours"."""
+def say_time(time: ert.Estimate, ahead: int, workers: int) -> str:
+    """Such as "about 6 s: 4 s of work, up to 2 s to load the model, 1 job before yours"."""
     parts = [f"{_seconds(time.seconds - time.load_s)} of work"]
     if time.load_s >= 0.5:
         parts.append(f"up to {_seconds(time.load_s)} to load the model")
     if ahead:
         parts.append(f"{ahead} {'job' if ahead == 1 else 'jobs'} before yours")
+    if not workers:
+        parts.append("once a worker is there: none is now")
     return f"about {_seconds(time.seconds)}: {', '.join(parts)}"
 
 

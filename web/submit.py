@@ -71,7 +71,7 @@ def _cut(request: Request) -> Crop:
 
 
 def _job_request(request: Request, checked: Checked, input_sha256: str) -> JobRequest:
-    model, time = checked.model, expected(request, checked)
+    model, workers = checked.model, service().scheduler.status()["workers"]
     return JobRequest(
         kind="preview",
         owner=visitors.visitor(),
@@ -94,6 +94,7 @@ def _job_request(request: Request, checked: Checked, input_sha256: str) -> JobRe
             "rgb": request.info.rgb,
             "pixel_size_um": request.pixel_size.x_um if request.pixel_size else None,
         },
-        estimate_seconds=time.seconds,
-        load_seconds=time.load_s,
+        estimate_seconds=expected(request, checked, workers).seconds,
+        # The lease must do for a worker that has to load the model, whoever it will be.
+        load_seconds=expected(request, checked, workers, cold=True).load_s,
     )

@@ -194,7 +194,7 @@ def test_estimates_say_time_and_fit(client: FlaskClient) -> None:
     assert cells["scale"] == 1
     assert cells["reasons"][0] == "0.5 µm: matches"
     assert cells["suitability"] > grey["suitability"]
-    assert cells["text"].startswith("about 1 s: ")
+    assert cells["text"] == "about 1 s: 1 s of work, up to 1 s to load the model, once a worker is there: none is now"
     assert "colour becomes grey" in grey["reasons"]
     resized = client.post("/api/v1/estimates", json=body | {"pixel_size_um": 0.25}).get_json()["items"][0]
     assert (resized["scale"], resized["reasons"][0]) == (0.5, "made for 0.5 µm: will be resized ×0.5")
@@ -208,3 +208,13 @@ def test_an_estimate_names_what_would_fit(client: FlaskClient) -> None:
     assert (item["ok"], item["error"]["code"]) == (False, "channels-unfit")
     assert "one channel, which is repeated" in item["reasons"][0]
     assert client.get("/api/v1/jobs").get_json()["total"] == 0
+
+
+def test_a_model_a_worker_has_loaded_costs_no_loading(client: FlaskClient, worker: WorkerHand) -> None:
+    sha256 = client.get("/api/v1/models/cells").get_json()["package_sha256"]
+    body = {"image": upload(client)["id"], "models": ["cells"]}
+    assert client.post("/api/v1/estimates", json=body).get_json()["items"][0]["load_s"] == 1.0
+    asked = {"worker": "hand", "timeout_seconds": 0, "warm_models": [sha256]}
+    assert worker.post("/scheduler/v1/reserve", asked).status_code == 204
+    item = client.post("/api/v1/estimates", json=body).get_json()["items"][0]
+    assert (item["load_s"], item["text"]) == (0.0, "about 1 s: 1 s of work")
