@@ -11,6 +11,9 @@ from flask.testing import FlaskClient
 from PIL import Image
 from web_helpers import error_of, png, submit, upload
 
+from web.app import create_app
+from zoo.settings import Settings
+
 
 def test_an_uploaded_image_is_described(client: FlaskClient) -> None:
     image = upload(client, png(64, 48), "my cells.png")
@@ -182,3 +185,11 @@ def test_tiles_show_the_image(client: FlaskClient) -> None:
 def test_a_tile_that_is_not_there_is_refused(client: FlaskClient, path: str) -> None:
     image = upload(client)
     assert error_of(client.get(f"/api/v1/images/{image['id']}/{path}"))[0] in (400, 404)
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(settings: Settings) -> None:
+    full = create_app(settings.replace(free_disk_bytes=2**60))
+    answer = full.test_client().post("/api/v1/images", data=png(), headers={"X-Filename": "a.png"})
+    assert error_of(answer) == (507, "storage-full")
+    assert list(full.extensions["zooscope"].uploads_folder.iterdir()) == []
+    full.extensions["zooscope"].close()
