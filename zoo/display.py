@@ -39,9 +39,11 @@ def _stretched(pixels: np.ndarray, low: float, high: float) -> np.ndarray:
 def to_display(pixels: np.ndarray, rgb: bool, low: float | None = None, high: float | None = None) -> np.ndarray:
     """(y, x, channel) of any dtype as uint8: (y, x) for one channel, else (y, x, 3).
 
-    RGB of 8 bits stays as it is; other RGB shares one pair of limits, so that colours keep their balance. `low` and
-    `high` override the limits. NaN is shown black.
+    RGB of 8 bits stays as it is, unless it is grey in disguise; other RGB shares one pair of limits, so that colours
+    keep their balance. `low` and `high` override the limits. NaN is shown black.
     """
+    if rgb and _is_grey(pixels):
+        return to_display(pixels[:, :, :1], False, low, high)
     if rgb and pixels.shape[2] == 3:
         if pixels.dtype == np.uint8 and low is None and high is None:
             return np.ascontiguousarray(pixels)
@@ -57,6 +59,12 @@ def to_display(pixels: np.ndarray, rgb: bool, low: float | None = None, high: fl
     for index, plane in enumerate(shown):
         total += plane[:, :, None] * (np.array(CHANNEL_COLOURS[index % len(CHANNEL_COLOURS)], np.float32) / 255)
     return np.clip(total, 0, 255).astype(np.uint8)
+
+
+def _is_grey(pixels: np.ndarray) -> bool:
+    """Whether all channels of (y, x, channel) are the same, as where software saved a fluorescence image as RGB."""
+    first = pixels[:, :, :1]
+    return bool((pixels[::8, ::8] == first[::8, ::8]).all() and (pixels == first).all())
 
 
 def _chosen(limits: tuple[float, float], low: float | None, high: float | None) -> tuple[float, float]:

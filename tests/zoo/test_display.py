@@ -21,12 +21,17 @@ from zoo.display import contrast_limits, to_display
 def test_anything_can_be_shown(pixels: np.ndarray, rgb: bool) -> None:
     shown = to_display(pixels, rgb)
     assert shown.dtype == np.uint8
-    assert shown.shape == (pixels.shape[:2] if pixels.shape[2] == 1 else (*pixels.shape[:2], 3))
+    assert shown.shape in (pixels.shape[:2], (*pixels.shape[:2], 3))
 
 
 def test_colour_of_eight_bits_stays_as_it_is() -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (9, 9, 3), dtype=np.uint8)
     assert np.array_equal(to_display(pixels, rgb=True), pixels)
+
+
+def test_grey_saved_as_colour_is_stretched_like_grey() -> None:
+    ramp = np.linspace(10, 40, 10_000).reshape(100, 100, 1).astype(np.uint8)
+    assert np.array_equal(to_display(np.repeat(ramp, 3, axis=2), rgb=True), to_display(ramp, rgb=False))
 
 
 def test_a_dim_image_is_stretched_over_the_whole_range() -> None:
