@@ -10,7 +10,6 @@ supervisor is gone: the process ends at once.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import errno
 import importlib
 import json
@@ -21,7 +20,6 @@ import sys
 import threading
 import traceback
 from collections import OrderedDict
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
@@ -32,18 +30,16 @@ from worker.heartbeat import Heartbeat
 from zoo.errors import Unavailable, ZooscopeError
 from zoo.settings import Settings
 
-ENGINE = "worker.preview"
-MODELS = "worker.inference"
+ENGINE = "worker.engine"
 BEAT_SECONDS = 0.5
 STARTUP_SECONDS = 180.0  # importing the engine counts as progress for this long
 
 
 class Child:
-    """Runs jobs with the modules `engine` (PreviewJob, run_preview) and `models` (ModelCache), reports on `answers`."""
+    """Runs jobs with the module called `engine`, which has the names of `worker.engine`; reports on `answers`."""
 
-    def __init__(self, engine: str, models: str, commands: TextIO, answers: TextIO) -> None:
+    def __init__(self, engine: str, commands: TextIO, answers: TextIO) -> None:
         self._engine_name = engine
-        self._models_name = models
         self._commands = commands
         self._answers = answers
         self._answer_lock = threading.Lock()
@@ -78,11 +74,7 @@ class Child:
         beating = threading.Thread(target=self._beat_while_importing, daemon=True)
         beating.start()
         self._engine = importlib.import_module(self._engine_name)
-        self._package_reader = importlib.import_module("zoo.packages")
-        self._crop_reader = importlib.import_module("zoo.images")
-        cache = importlib.import_module(self._models_name).ModelCache
-        self._models = cache(self._settings, self._device)
-        self._package_reader.preload()
+        self._models = self._engine.ModelCache(self._settings, self._device)
         self._imported.set()
         beating.join()
 
@@ -125,7 +117,7 @@ class Child:
             return job in self._cancelled
 
         package = self._package(request["package_sha256"], Path(request["package"]))
-        crop = self._crop_reader.decode_crop(Path(request["input"]))
+        crop = self._engine.decode_crop(Path(request["input"]))
         preview = self._engine.PreviewJob(
             package=package, crop=crop, settings=request["settings"], source=request["source"]
         )
@@ -134,7 +126,7 @@ class Child:
     def _package(self, sha256: str, file: Path) -> Any:
         """The parsed package, kept as long as its model may be warm: parsing takes longer than a small preview."""
         if sha256 not in self._packages:
-            self._packages[sha256] = self._package_reader.read_package(file, self._settings)
+            self._packages[sha256] = self._engine.read_package(file, self._settings)
         self._packages.move_to_end(sha256)
         while len(self._packages) > self._settings.worker_models:
             self._packages.popitem(last=False)
@@ -188,29 +180,31 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-@contextlib.contextmanager
-def _private_pipes() -> Iterator[tuple[TextIO, TextIO]]:
+def _private_pipes() -> tuple[TextIO, TextIO]:
     """Stdin and stdout for the protocol alone: whatever reads 0 finds nothing, whatever prints to 1 goes to stderr."""
     commands = os.fdopen(os.dup(0), encoding="utf-8")
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     with Path(os.devnull).open("rb") as nothing:
         os.dup2(nothing.fileno(), 0)
     os.dup2(2, 1)
-    sys.stdout = open(1, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115
-    with commands, answers:
-        yield commands, answers
+    sys.stdout = os.fdopen(1, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)
+    return commands, answers
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m worker.child", description="Computes previews for a worker.")
     parser.add_argument("--parent", type=int, required=True, help="process id of the supervisor")
-    parser.add_argument("--engine", default=ENGINE, help="module with PreviewJob and run_preview")
-    parser.add_argument("--models", default=MODELS, help="module with ModelCache")
-    options = parser.parse_args(arguments)
+    parser.add_argument("--engine", default=ENGINE, help="module with the names of worker.engine")
+    options = parser.parse_args()
     die_with_parent(options.parent)
-    with _private_pipes() as (commands, answers):
-        Child(options.engine, options.models, commands, answers).serve()
+    commands, answers = _private_pipes()
+    try:
+        Child(options.engine, commands, answers).serve()
+    except BaseException:
+        traceback.print_exc()
+        # An orderly end would wait for the thread that reads stdin.
+        os._exit(1)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -109,6 +109,7 @@ class Crew:
             if answer["event"] == "ready" and child is not None:
                 child.ready = True
                 self._child_rest.worked()
+                _log.info("The engine is ready.")
             else:
                 self._listener.child_answered(answer)
         except (ValueError, KeyError, TypeError):

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from pathlib import Path
 
 from scheduler.contract import Claim
-from worker.child import ENGINE, MODELS
+from worker.child import ENGINE
 from worker.confinement import child_environment, child_settings
 from worker.job_folder import JobFolder
 from worker.lines import LineProcess
@@ -19,13 +19,11 @@ from zoo.settings import Settings
 class ChildProcess(LineProcess):
     """`python -m worker.child`. `ready` once it has imported its engine; `warm` names the packages it has loaded."""
 
-    def __init__(
-        self, settings: Settings, device: str, scratch: Path, engine: str = ENGINE, models: str = MODELS
-    ) -> None:
+    def __init__(self, settings: Settings, device: str, scratch: Path, engine: str = ENGINE) -> None:
         # A killed child leaves its temporary files behind.
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir(parents=True)
-        arguments = ["--parent", str(os.getpid()), "--engine", engine, "--models", models]
+        arguments = ["--parent", str(os.getpid()), "--engine", engine]
         environment = child_environment(os.environ, settings.cpu_threads, device, str(scratch))
         super().__init__("worker.child", arguments, environment, str(scratch))
         self._models_kept = settings.worker_models

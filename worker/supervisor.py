@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from scheduler.contract import Claim, Progress, ReserveRequest
 from worker.attempt import Attempt
 from worker.cache import BlobCache, WorkerDiskFull
-from worker.child import ENGINE, MODELS
+from worker.child import ENGINE
 from worker.client import BadToken, SchedulerClient, ServiceAway
 from worker.crew import Crew
 from worker.delivery import Delivery
@@ -40,7 +40,7 @@ class Stopped(Exception):
 
 
 class Supervisor:
-    """One worker called `name`; `run` it in the main thread. `engine` and `models` are the child's modules."""
+    """One worker called `name`; `run` it in the main thread. `engine` is the module the child computes with."""
 
     def __init__(
         self,
@@ -51,7 +51,6 @@ class Supervisor:
         device: str = "cpu",
         *,
         engine: str = ENGINE,
-        models: str = MODELS,
     ) -> None:
         self._settings, self._name, self._device = settings, name, device
         folder = Path(settings.workers_folder) / name
@@ -60,7 +59,7 @@ class Supervisor:
         self._cache = BlobCache(folder / "cache", settings.worker_cache_bytes)
         self._client = SchedulerClient(server, token)
         self._crew = Crew(
-            lambda: ChildProcess(settings, device, folder / "scratch", engine, models),
+            lambda: ChildProcess(settings, device, folder / "scratch", engine),
             lambda: WatchdogProcess(settings, server, token, folder),
             self,
         )

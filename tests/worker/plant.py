@@ -30,10 +30,10 @@ from zoo.settings import Settings
 HERE = Path(__file__).parent
 TOKEN = "worker-token-of-the-tests"
 SHORT = {
-    "ert_floor_seconds": 2.0,
-    "claim_seconds": 1.0,
+    "ert_floor_seconds": 3.0,
+    "claim_seconds": 3.0,
     "reserve_seconds": 2.0,
-    "stall_seconds": 1.0,
+    "stall_seconds": 3.0,
     "cancel_seconds": 0.7,
     "attempts": 2,
     "free_disk_bytes": 0,
@@ -46,11 +46,11 @@ def free_ports() -> tuple[int, int]:
         return one.getsockname()[1], other.getsockname()[1]
 
 
-def until(true: Callable[[], Any], seconds: float, what: str = "") -> Any:
+def until(true: Callable[[], Any], seconds: float, otherwise: Callable[[], Any] = str) -> Any:
     """Wait until `true()` is; other processes cannot wake this one, so it looks every 20 ms."""
     deadline = time.monotonic() + seconds
     while not (value := true()):
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what or true}"
+        assert time.monotonic() < deadline, f"not within {seconds} s; {otherwise()}"
         time.sleep(0.02)
     return value
 
@@ -58,11 +58,11 @@ def until(true: Callable[[], Any], seconds: float, what: str = "") -> Any:
 class Worker:
     """A running worker; `child` and `watchdog` are its two processes."""
 
-    def __init__(self, settings: Settings, name: str, server: str, log: Path) -> None:
+    def __init__(self, settings: Settings, name: str, server: str, log: Path, engine: str) -> None:
         self.log_file = log
         with log.open("ab") as out:
             self.process = subprocess.Popen(
-                [sys.executable, str(HERE / "run_worker.py"), as_json(settings), name, server, TOKEN],
+                [sys.executable, str(HERE / "run_worker.py"), as_json(settings), name, server, TOKEN, engine],
                 stderr=out,
                 env=os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])},
                 start_new_session=True,
@@ -79,7 +79,7 @@ class Worker:
                     return process
             return None
 
-        found: psutil.Process = until(find, 5, module)
+        found: psutil.Process = until(find, 5)
         return found
 
     @property
@@ -137,7 +137,7 @@ class Plant:
             stdin=subprocess.PIPE,
             start_new_session=True,
         )
-        until(self._answers, 15, "the scheduler answers")
+        until(self._answers, 30)
 
     def _answers(self) -> bool:
         try:
@@ -149,9 +149,9 @@ class Plant:
         os.killpg(self.web.pid, signal.SIGKILL)
         self.web.communicate()
 
-    def worker(self, name: str, **settings: Any) -> Worker:
+    def worker(self, name: str, engine: str = "slow_engine", **settings: Any) -> Worker:
         given = self.settings.replace(**settings)
-        worker = Worker(given, name, self.server, self.folder / f"{name}.log")
+        worker = Worker(given, name, self.server, self.folder / f"{name}.log", engine)
         self.workers.append(worker)
         return worker
 
@@ -169,13 +169,17 @@ class Plant:
     def job(self, uuid: str) -> dict[str, Any]:
         return self.scheduler.job(uuid)
 
-    def until_state(self, uuid: str, state: str, seconds: float = 15.0) -> dict[str, Any]:
-        until(lambda: self.job(uuid)["state"] == state, seconds, f"{state}, but {self.job(uuid)}")
+    def until_state(self, uuid: str, state: str, seconds: float = 40.0) -> dict[str, Any]:
+        until(lambda: self.job(uuid)["state"] == state, seconds, lambda: self.job(uuid))
         return self.job(uuid)
 
-    def until_running(self, uuid: str) -> dict[str, Any]:
-        until(lambda: self.job(uuid)["progress"]["stage"] == "inferring", 15, f"inferring, but {self.job(uuid)}")
+    def until_computing(self, uuid: str) -> dict[str, Any]:
+        until(lambda: self.job(uuid)["progress"]["stage"] == "inferring", 40, lambda: self.job(uuid))
         return self.job(uuid)
+
+    def until_waiting(self, name: str) -> None:
+        """Until the worker called `name` waits for a job with a child that is ready."""
+        until(lambda: "The engine is ready" in (self.folder / f"{name}.log").read_text(), 40)
 
     def close(self) -> None:
         for worker in self.workers:

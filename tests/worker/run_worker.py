@@ -1,4 +1,4 @@
-"""A worker with the slow engine: `python run_worker.py SETTINGS NAME SERVER TOKEN`; SETTINGS is a JSON object."""
+"""A worker: `python run_worker.py SETTINGS NAME SERVER TOKEN ENGINE`; SETTINGS is a JSON object."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from worker.supervisor import Supervisor
 from zoo.settings import Settings
 
 if __name__ == "__main__":
-    text, name, server, token = sys.argv[1:]
+    text, name, server, token, engine = sys.argv[1:]
     given = json.loads(text)
     given["data"] = Path(given["data"])
     logging.basicConfig(level=logging.INFO, format=f"%(asctime)s {name}: %(message)s")
-    Supervisor(Settings(**given), name, server, token, engine="slow_engine", models="slow_engine").run()
+    Supervisor(Settings(**given), name, server, token, engine=engine).run()
     assert "tensorflow" not in sys.modules

@@ -1,7 +1,6 @@
 """An engine for the child without TensorFlow, which does as the job's settings say: takes its time, hangs, crashes.
 
-Settings: steps, seconds (of each step), end ("done" or a way to fail at the last step), once (a file: the way to fail
-is taken only while that file does not exist).
+Settings: steps, seconds (of each step), deaf (to cancelling), end ("done" or a way to fail after the last step).
 """
 
 from __future__ import annotations
@@ -37,6 +36,14 @@ class ModelCache:
         self.limit = settings.worker_models
 
 
+def read_package(file: Path, settings: Settings) -> Path:
+    return file
+
+
+def decode_crop(file: Path) -> bytes:
+    return file.read_bytes()
+
+
 def hang() -> None:
     while True:
         time.sleep(60)
@@ -59,17 +66,12 @@ def run_preview(
         report(Progress("inferring", step / steps, f"tile {step + 1} of {steps}"))
         time.sleep(seconds)
     end = job.settings.get("end", "done")
-    once = job.settings.get("once")
-    if once and Path(once).exists():
-        end = "done"
-    elif once:
-        Path(once).touch()
     if end == "environment":
         log(repr(dict(os.environ)))
     elif end != "done":
         fail(end, out)
     for name in RESULT_FILES:
-        (out / name).write_text(f"{name} of {job.crop.pixels.shape}")
+        (out / name).write_text(f"{name} of {len(job.crop)} bytes")
     return SimpleNamespace(files=list(RESULT_FILES), summary={"objects": 3}, timings={"inferring": seconds * steps})
 
 

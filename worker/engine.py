@@ -1,0 +1,15 @@
+"""All that the child needs in order to compute, in one import that takes seconds: TensorFlow, validator, engine.
+
+The child takes another module with the same names in its place, which is how tests make it slow, hang or crash.
+"""
+
+from __future__ import annotations
+
+from worker.inference import ModelCache
+from worker.preview import PreviewJob, run_preview
+from zoo.images import decode_crop
+from zoo.packages import preload, read_package
+
+__all__ = ["ModelCache", "PreviewJob", "decode_crop", "read_package", "run_preview"]
+
+preload()
