@@ -127,6 +127,27 @@ def test_layers_table_and_histogram_point_to_each_other(visitor: Visitor) -> Non
     assert rows.count() == every
 
 
+def test_running_again_with_changes_starts_from_what_was_run(visitor: Visitor) -> None:
+    page = visitor.open("/try?model=nuclei&sample=0&roi=8,8,96,96&set.threshold=0.6")
+    expect(page.locator("#settings-summary")).to_have_text("1 change")
+    set_region(page, 8, 8, 96, 96)
+    run(page)
+    wait_done(page)
+    page.click("text=Re-run with changes")
+    expect(page.locator("#run")).to_be_enabled()
+    assert "roi=8,8,96,96" in page.url
+    assert "set.threshold=0.6" in page.url
+    expect(page.locator("#settings-summary")).to_have_text("1 change")
+
+
+def test_without_an_event_stream_the_page_asks_again_and_again(visitor: Visitor) -> None:
+    page = visitor.open("/try?model=nuclei&sample=0")
+    page.route("**/events", lambda route: route.fulfill(status=503, body="{}"))
+    run(page)
+    wait_done(page)
+    visitor.complaints.clear()  # the browser notes each refused stream
+
+
 def test_by_keyboard_alone(visitor: Visitor) -> None:
     page = visitor.open("/")
     page.keyboard.press("/")
