@@ -1,9 +1,10 @@
 /** My previews: select, open, delete with a few seconds to think better of it. */
 import { api } from "./api.js";
-import { $, $$, showError } from "./dom.js";
-import { count } from "./units.js";
+import { $, $$, redraw, showError } from "./dom.js";
+import { count, sayTimes } from "./units.js";
 
 const UNDO_MS = 7000;
+const EVERY_MS = 3000;
 const cards = () => $$(".job-card:not([hidden])");
 const box = (card) => $("input", card);
 const picked = () => cards().filter((card) => box(card).checked);
@@ -47,7 +48,14 @@ function commit() {
   }
 }
 
-$("#job-cards").onchange = mark;
+/** While something runs, the server draws the cards anew, unless somebody is about to do something with them. */
+async function follow() {
+  if (!$("[data-state=queued], [data-state=running]")) return;
+  if (!picked().length && !leaving.length) await redraw("#job-cards", location.href).then(sayTimes, () => {});
+  setTimeout(follow, EVERY_MS);
+}
+
+$("#main").addEventListener("change", mark);
 $("#select-all").onchange = ({ target }) => {
   for (const card of cards()) box(card).checked = target.checked;
   mark();
@@ -57,3 +65,4 @@ $("#delete-selected").onclick = remove;
 $("#undo button").onclick = restore;
 addEventListener("pagehide", commit);
 mark();
+setTimeout(follow, EVERY_MS);

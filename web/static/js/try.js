@@ -46,7 +46,7 @@ function open(found, kept = false) {
   state.plane = Math.min(state.plane, found.planes - 1);
   viewer.pixelSize = state.pixelSize;
   roi.remove();
-  viewer.openTiles(found, state.plane, state.channels).catch(() => {});
+  showTiles();
   image.show();
   $("#roi-fields").disabled = false;
   const region = kept && numbers("roi");
@@ -59,9 +59,13 @@ function open(found, kept = false) {
   }
 }
 
+const imageError = (error) => showError($("#image-error"), error);
+const showTiles = () => viewer.openTiles(state.image, state.plane, state.channels)
+  .catch(() => imageError({ message: "The image cannot be shown.", hint: "Reload the page, or upload it again." }));
+
 function imageChanged(part) {
   if (part === "pixelSize") viewer.pixelSize = state.pixelSize;
-  else viewer.openTiles(state.image, state.plane, state.channels);
+  else showTiles();
   roi.set(roi.value);
 }
 
@@ -197,7 +201,7 @@ addEventListener("pageshow", (event) => event.persisted && sayEstimate());
 $("#viewer-empty").append(h("strong", {}, "Drop an image here"), "or choose a file, paste one, or take a sample, in step 1.");
 if (chosen().length) modelsChanged();
 if (address.has("image")) {
-  api(`/images/${encodeURIComponent(address.get("image"))}`).then((found) => open(found, true), place);
+  api(`/images/${encodeURIComponent(address.get("image"))}`).then((found) => open(found, true), imageError);
 } else if (address.has("sample")) {
   image.takeSample(address.get("model"), Number(address.get("sample")));
 }

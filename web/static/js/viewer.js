@@ -24,8 +24,8 @@ export class Viewer {
       viewportMargins: { left: MARGIN, right: MARGIN, top: MARGIN, bottom: MARGIN },
       gestureSettingsMouse: { clickToZoom: false }, gestureSettingsTouch: { clickToZoom: false },
     });
-    this.osd.innerTracker.keyDownHandler && this.osd.canvas.setAttribute("aria-label", "Picture: arrows move it, plus and minus zoom");
     this.osd.canvas.setAttribute("role", "application");
+    this.osd.canvas.setAttribute("aria-label", "Picture: arrows move it, plus and minus zoom");
     this.osd.addHandler("canvas-key", (event) => {
       const key = event.originalEvent.key;
       if (/^[rf ]$/i.test(key) || /^[1-9]$/.test(key)) event.preventDefaultAction = true;
