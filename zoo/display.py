@@ -7,13 +7,18 @@ import numpy as np
 LOW_PERCENTILE, HIGH_PERCENTILE = 0.5, 99.5
 # Enough for percentiles; sampling keeps a large plane's limits instant.
 SAMPLED_PIXELS = 2**18
+# Large planes are drawn in bands, so that only their 8-bit picture is held whole.
+ROWS_AT_ONCE = 256
 
 # Colours of the channels of an image that is not RGB, chosen to stay apart when added (cyan, magenta, yellow, …).
 CHANNEL_COLOURS = ((0, 255, 255), (255, 0, 255), (255, 255, 0), (255, 255, 255), (0, 114, 178), (213, 94, 0))
 
 
 def contrast_limits(pixels: np.ndarray) -> tuple[float, float]:
-    """The values of (y, x) shown black and white: percentiles 0.5 and 99.5 of the finite ones; never equal."""
+    """The values of (y, x) or (y, x, channel) shown black and white: percentiles 0.5 and 99.5 of the finite ones.
+
+    Never equal: the one value of a constant image is shown black.
+    """
     step = max(1, int(np.ceil(np.sqrt(pixels.size / SAMPLED_PIXELS))))
     sample = np.asarray(pixels[::step, ::step], np.float64)
     finite = sample[np.isfinite(sample)]
@@ -21,19 +26,28 @@ def contrast_limits(pixels: np.ndarray) -> tuple[float, float]:
         return 0.0, 1.0
     low, high = np.percentile(finite, (LOW_PERCENTILE, HIGH_PERCENTILE))
     if high <= low:
-        low, high = float(finite.min()), float(finite.max())
-    if high > low:
-        return float(low), float(high)
-    margin = max(0.5, abs(float(low)) * 1e-6)
-    return float(low) - margin, float(low) + margin
+        low, high = finite.min(), finite.max()
+    return float(low), float(high) if high > low else _above(float(low))
+
+
+def _above(value: float) -> float:
+    return value + max(1.0, abs(value) * 1e-6)
 
 
 def _stretched(pixels: np.ndarray, low: float, high: float) -> np.ndarray:
-    # Floating point images may span any range; integers fit into single precision.
-    exact = np.float64 if pixels.dtype.kind == "f" else np.float32
-    values = np.nan_to_num(np.asarray(pixels, exact), nan=low, posinf=high, neginf=low)
-    scaled = (np.clip(values, low, high) - exact(low)) * exact(255 / (high - low))
-    return np.rint(scaled).astype(np.uint8)
+    """The same shape in uint8, `low` as 0 and `high` as 255."""
+    if pixels.dtype in (np.uint8, np.uint16):
+        return _scaled(np.arange(2 ** (8 * pixels.dtype.itemsize)), low, high)[pixels]
+    shown = np.empty(pixels.shape, np.uint8)
+    for top in range(0, pixels.shape[0], ROWS_AT_ONCE):
+        shown[top : top + ROWS_AT_ONCE] = _scaled(pixels[top : top + ROWS_AT_ONCE], low, high)
+    return shown
+
+
+def _scaled(pixels: np.ndarray, low: float, high: float) -> np.ndarray:
+    # Double precision: floating point images may span any range, and integers of 32 bits any part of theirs.
+    values = np.nan_to_num(np.asarray(pixels, np.float64), nan=low, posinf=high, neginf=low)
+    return np.rint((np.clip(values, low, high) - low) * (255 / (high - low))).astype(np.uint8)
 
 
 def to_display(pixels: np.ndarray, rgb: bool, low: float | None = None, high: float | None = None) -> np.ndarray:
@@ -47,18 +61,27 @@ def to_display(pixels: np.ndarray, rgb: bool, low: float | None = None, high: fl
     if rgb and pixels.shape[2] == 3:
         if pixels.dtype == np.uint8 and low is None and high is None:
             return np.ascontiguousarray(pixels)
-        limits = contrast_limits(pixels.reshape(pixels.shape[0], -1))
-        return _stretched(pixels, *_chosen(limits, low, high))
+        return _stretched(pixels, *_chosen(contrast_limits(pixels), low, high))
     shown = [
         _stretched(pixels[:, :, index], *_chosen(contrast_limits(pixels[:, :, index]), low, high))
         for index in range(pixels.shape[2])
     ]
     if len(shown) == 1:
         return shown[0]
-    total = np.zeros((*shown[0].shape, 3), np.float32)
-    for index, plane in enumerate(shown):
-        total += plane[:, :, None] * (np.array(CHANNEL_COLOURS[index % len(CHANNEL_COLOURS)], np.float32) / 255)
-    return np.clip(total, 0, 255).astype(np.uint8)
+    return _added(shown)
+
+
+def _added(planes: list[np.ndarray]) -> np.ndarray:
+    """Channels (y, x) in uint8 as one picture (y, x, 3), each in its colour."""
+    picture = np.empty((*planes[0].shape, 3), np.uint8)
+    for top in range(0, picture.shape[0], ROWS_AT_ONCE):
+        rows = slice(top, top + ROWS_AT_ONCE)
+        total = np.zeros(picture[rows].shape, np.float32)
+        for index, plane in enumerate(planes):
+            colour = np.array(CHANNEL_COLOURS[index % len(CHANNEL_COLOURS)], np.float32) / 255
+            total += plane[rows, :, None] * colour
+        picture[rows] = np.clip(total, 0, 255)
+    return picture
 
 
 def _is_grey(pixels: np.ndarray) -> bool:
@@ -69,4 +92,4 @@ def _is_grey(pixels: np.ndarray) -> bool:
 
 def _chosen(limits: tuple[float, float], low: float | None, high: float | None) -> tuple[float, float]:
     bottom, top = limits[0] if low is None else low, limits[1] if high is None else high
-    return (bottom, top) if top > bottom else (bottom, bottom + max(1.0, abs(bottom) * 1e-6))
+    return (bottom, top) if top > bottom else (bottom, _above(bottom))

@@ -64,3 +64,35 @@ def test_limits_can_be_given() -> None:
     shown = to_display(pixels, rgb=False, low=100, high=200)
     assert shown[100 // 16, 100 % 16] == 0
     assert shown[200 // 16, 200 % 16] == 255
+
+
+def test_an_empty_channel_adds_nothing() -> None:
+    pixels = np.zeros((40, 40, 2), np.uint16)
+    pixels[:, :, 1] = np.arange(1600).reshape(40, 40)
+    shown = to_display(pixels, rgb=False)
+    assert (shown[:, :, 1] == 0).all()
+    assert (shown[39, 39] == (255, 0, 255)).all()
+    assert not to_display(np.full((4, 4, 1), 7, np.uint8), rgb=False).any()
+
+
+def test_bands_and_tables_draw_what_one_formula_says() -> None:
+    deep = np.random.default_rng(1).integers(0, 65536, (700, 30, 1), dtype=np.uint16)
+    expected = to_display(deep.astype(np.float32), rgb=False)
+    assert np.array_equal(to_display(deep, rgb=False), expected)
+    low, high = contrast_limits(deep)
+    exact = (np.clip(deep[:, :, 0].astype(float), low, high) - low) * 255 / (high - low)
+    assert np.abs(expected - exact).max() <= 0.5 + 1e-9
+
+
+def test_colours_of_sixteen_bits_share_their_limits() -> None:
+    """The limits see every channel, whatever the width of the image."""
+    pixels = np.zeros((1200, 1200, 3), np.uint16)
+    pixels[:, :, 1] = 10_000
+    pixels[:, :, 2] = 40_000
+    assert contrast_limits(pixels) == (0.0, 40_000.0)
+    assert (to_display(pixels, rgb=True)[5, 5] == (0, 64, 255)).all()
+
+
+def test_large_integers_keep_their_differences() -> None:
+    pixels = (np.arange(256, dtype=np.uint32) + 4_000_000_000).reshape(16, 16, 1)
+    assert len(np.unique(to_display(pixels, rgb=False))) > 240
