@@ -44,12 +44,11 @@ def test_killed_with_its_machine_the_job_is_done_by_another_within_a_lease(plant
     plant.worker("second")
     plant.until_waiting("second")
     first.kill_all()
-    killed = time.monotonic()
     until(lambda: plant.job(uuid)["attempt"] == 2, ERT + MARGIN)
-    assert time.monotonic() - killed > 0.3, "nobody told the scheduler, so only the lease's end can have"
     job = plant.until_state(uuid, "done")
     assert job["result"]["worker"] == "second"
     assert whats(job).count("done") == 1
+    assert "lost" in whats(job), "nobody told the scheduler: the lease ran out"
 
 
 def test_a_killed_supervisor_takes_its_child_along_and_the_watchdog_hands_the_job_back(plant: Plant) -> None:
@@ -64,6 +63,7 @@ def test_a_killed_supervisor_takes_its_child_along_and_the_watchdog_hands_the_jo
     until(lambda: plant.job(uuid)["attempt"] == 2, ERT + MARGIN)
     job = plant.until_state(uuid, "done")
     assert job["result"]["worker"] == "second"
+    assert "attempt failed" in whats(job), "told by the watchdog"
     gone, alive = psutil.wait_procs(parts, 5)
     assert len(gone) == 2, alive
 
@@ -181,6 +181,7 @@ def test_a_stale_workers_late_result_is_refused_and_cleaned_up(plant: Plant) -> 
     plant.worker("second")
     job = plant.until_state(uuid, "done")
     assert job["result"]["worker"] == "second"
+    until(lambda: plant.job(uuid)["log_sha256"], 10)
     before = set(plant.blobs.sha256s())
     child.resume()
     until(lambda: [folder for folder in plant.folders("stale") if (folder / "out" / "log.txt").exists()], 20)
