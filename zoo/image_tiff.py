@@ -8,6 +8,7 @@ so are SubIFDs. The orientation tag is ignored, as microscopy programs do.
 from __future__ import annotations
 
 import contextlib
+import functools
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
@@ -19,7 +20,6 @@ import imagecodecs
 import numpy as np
 import tifffile
 
-from zoo.errors import ZooscopeError
 from zoo.image_limits import BadImage, ImageTooLarge, UnsupportedImage, check_declared, check_dtype
 from zoo.image_tiff_axes import Axes, find_axes
 from zoo.image_tiff_pixels import (
@@ -40,67 +40,83 @@ DAMAGE = (
     tifffile.TiffFileError, ValueError, TypeError, IndexError, KeyError, OSError, struct.error, RuntimeError,
     zlib.error, imagecodecs.DelayedImportError, AttributeError, ArithmeticError, MemoryError,
 )  # fmt: skip
+# Plans are small; a service reads the same few images again and again.
+PLANS_KEPT = 256
 # Vendors' layouts that tifffile would read by rules of their own, other files included.
 PLAIN = {"is_ome": False, "is_lsm": False, "is_scanimage": False, "is_ndpi": False}
 
 
 @dataclass(frozen=True)
-class Opened:
-    """An open TIFF that passed the checks; `pages` are those of the first image.
+class Plan:
+    """What the checks found: `directories` are the numbers of the pages that belong to the first image.
 
     `virtual` says that the planes of an ImageJ stack follow one another behind a single page.
     """
 
-    tif: tifffile.TiffFile
-    pages: list[Any]
-    axes: Axes
     info: ImageInfo
+    axes: Axes
     colours: Colours
+    directories: tuple[int, ...]
     virtual: bool
 
 
+def inspect_tiff(path: Path, settings: Settings) -> ImageInfo:
+    """What the TIFF holds; raises `BadImage`, `UnsupportedImage` or `ImageTooLarge`."""
+    return _plan_of(path, settings).info
+
+
+def read_tiff(path: Path, settings: Settings, region: Region, plane: int, channels: Sequence[int]) -> np.ndarray:
+    """The region of one plane, (y, x, channel), decoding only the segments it touches; raises as `inspect_tiff`."""
+    plan = _plan_of(path, settings)
+    count = plan.colours.count
+    pages = [plan.axes.page(plane, channel // count) for channel in channels]
+    with _damage_told(), _open(path) as tif:
+        decoded = {number: _read_page(tif, plan, number, region, settings) for number in dict.fromkeys(pages)}
+    if len(decoded) == 1 and list(channels) == list(range(channels[0], channels[0] + count)):
+        pixels = decoded[pages[0]]
+    else:
+        chosen = zip(pages, channels, strict=True)
+        pixels = np.stack([decoded[number][:, :, channel % count] for number, channel in chosen], axis=-1)
+    return np.ascontiguousarray(pixels, dtype=plan.info.dtype)
+
+
 @contextlib.contextmanager
-def opened(path: Path, settings: Settings) -> Iterator[Opened]:
-    """Open and check; raises `BadImage`, `UnsupportedImage` or `ImageTooLarge`, also for damage met while reading."""
+def _damage_told() -> Iterator[None]:
     try:
-        with tifffile.TiffFile(path, _multifile=False, _useframes=False, **PLAIN) as tif:
-            yield _checked(tif, path.stat().st_size, settings)
-    except ZooscopeError:
-        raise
+        yield
     except DAMAGE as error:
         raise BadImage(f"The TIFF file is damaged ({type(error).__name__}).", HINT) from error
 
 
-def inspect_tiff(path: Path, settings: Settings) -> ImageInfo:
-    with opened(path, settings) as image:
-        return image.info
+def _open(path: Path) -> tifffile.TiffFile:
+    return tifffile.TiffFile(path, _multifile=False, _useframes=False, **PLAIN)
 
 
-def read_tiff(path: Path, settings: Settings, region: Region, plane: int, channels: Sequence[int]) -> np.ndarray:
-    """The region of one plane, (y, x, channel), decoding only the segments that it touches."""
-    with opened(path, settings) as image:
-        decoded: dict[int, np.ndarray] = {}
-        parts = []
-        for channel in channels:
-            index, sample = divmod(channel, image.colours.count)
-            number = image.axes.page(plane, index)
-            if number not in decoded:
-                decoded[number] = _pixels(image, number, region)
-            parts.append(decoded[number][:, :, sample])
-        return np.stack(parts, axis=-1).astype(image.info.dtype, copy=False)
+def _plan_of(path: Path, settings: Settings) -> Plan:
+    """The plan of a file, kept as long as the file stays as it is: reading every page of a stack takes a while."""
+    with _damage_told():
+        stat = path.stat()
+        return _kept_plan(path, stat.st_mtime_ns, stat.st_size, settings)
 
 
-def _pixels(image: Opened, number: int, region: Region) -> np.ndarray:
-    page = image.pages[0 if image.virtual else number]
-    shift = number * _page_bytes(page) if image.virtual else 0
-    return read_page(image.tif, page, region, image.colours, shift)
+@functools.lru_cache(maxsize=PLANS_KEPT)
+def _kept_plan(path: Path, modified: int, file_bytes: int, settings: Settings) -> Plan:
+    with _open(path) as tif:
+        return _plan(tif, file_bytes, settings)
+
+
+def _read_page(tif: tifffile.TiffFile, plan: Plan, number: int, region: Region, settings: Settings) -> np.ndarray:
+    page: Any = tif.pages[plan.directories[0 if plan.virtual else number]]
+    _check_page(page, tif.filehandle.size, settings)
+    shift = number * _page_bytes(page) if plan.virtual else 0
+    return read_page(tif, page, region, plan.colours, shift)
 
 
 def _page_bytes(page: Any) -> int:
     return int(page.imagewidth) * int(page.imagelength) * int(page.samplesperpixel) * int(page.dtype.itemsize)
 
 
-def _checked(tif: tifffile.TiffFile, file_bytes: int, settings: Settings) -> Opened:
+def _plan(tif: tifffile.TiffFile, file_bytes: int, settings: Settings) -> Plan:
     count = _directories(tif, settings.image_planes)
     if count > settings.image_planes:
         raise ImageTooLarge(
@@ -108,23 +124,22 @@ def _checked(tif: tifffile.TiffFile, file_bytes: int, settings: Settings) -> Ope
         )
     first: Any = tif.pages[0]
     _check_page(first, file_bytes, settings)
-    alike, ifds = [first], [0]
+    directories, stored = [0], sum(first.databytecounts)
     for index in range(1, count):
         page: Any = tif.pages[index]
         if _likeness(page) == _likeness(first):
             _check_page(page, file_bytes, settings)
-            alike.append(page)
-            ifds.append(index)
-    one_block = first.compression == 1 and len(alike) == 1 and first.bitspersample % 8 == 0
+            directories.append(index)
+            stored += sum(page.databytecounts)
+    one_block = first.compression == 1 and len(directories) == 1 and first.bitspersample % 8 == 0
     virtual = (file_bytes - min(first.dataoffsets)) // _page_bytes(first) if one_block else 0
-    axes, colours = find_axes(first, ifds, virtual), colours_of(first)
+    axes, colours = find_axes(first, directories, virtual), colours_of(first)
     info = _info(first, axes, colours)
-    stored = file_bytes if virtual > 1 else min(file_bytes, sum(sum(page.databytecounts) for page in alike))
     check_declared(
         settings, width=info.width, height=info.height, planes=info.planes, channels=info.channels,
-        itemsize=first.dtype.itemsize, file_bytes=stored,
+        itemsize=first.dtype.itemsize, file_bytes=file_bytes if virtual > 1 else min(file_bytes, stored),
     )  # fmt: skip
-    return Opened(tif, alike, axes, info, colours, virtual=axes.pages > len(alike))
+    return Plan(info, axes, colours, tuple(directories), virtual=axes.pages > len(directories))
 
 
 def _directories(tif: tifffile.TiffFile, most: int) -> int:

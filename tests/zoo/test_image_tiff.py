@@ -234,3 +234,19 @@ def test_cmyk_written_by_pillow_is_refused_with_a_hint(image: Path) -> None:
     with pytest.raises(UnsupportedImage) as caught:
         inspect(image, "a", SETTINGS)
     assert "RGB" in caught.value.hint
+
+
+def test_a_file_that_was_replaced_is_looked_at_again(image: Path) -> None:
+    image.write_bytes(written(PAGES[0]))
+    assert inspect(image, "a", SETTINGS).width == 32
+    image.write_bytes(written(PAGES[0, :20, :20]))
+    assert inspect(image, "a", SETTINGS).width == 20
+
+
+def test_the_planes_of_a_long_stack_are_reached_without_reading_every_page_again(image: Path) -> None:
+    image.write_bytes(written(np.zeros((2000, 8, 8), np.uint8), photometric="minisblack", metadata=None))
+    assert inspect(image, "a", SETTINGS).planes == 2000
+    started = time.process_time()
+    for plane in range(0, 200, 10):
+        read_region(image, "a", SETTINGS, None, plane)
+    assert time.process_time() - started < 0.5
