@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -210,8 +211,6 @@ def test_a_microscopes_resolution_is(tmp_path: Path) -> None:
     assert inspect(tmp_path / "a.tif", "a.tif", SETTINGS).pixel_size == PixelSize(0.5, 0.5)
     data = imagecodecs.png_encode(GREY)
     chunk = b"pHYs" + struct.pack(">IIB", 2_000_000, 2_000_000, 1)
-    import zlib
-
     physical = struct.pack(">I", 9) + chunk + struct.pack(">I", zlib.crc32(chunk))
     (tmp_path / "a.png").write_bytes(data[:33] + physical + data[33:])
     assert inspect(tmp_path / "a.png", "a.png", SETTINGS).pixel_size == PixelSize(0.5, 0.5)
