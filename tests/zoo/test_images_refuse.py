@@ -172,6 +172,15 @@ def test_17_negative_integers(image: Path) -> None:
     assert read(image, written(pixels)).min() == -32
 
 
+@pytest.mark.parametrize("bigtiff", [False, True])
+@pytest.mark.parametrize("byteorder", ["<", ">"])
+def test_18_both_byte_orders_and_bigtiff_give_the_same_pixels(image: Path, byteorder: str, bigtiff: bool) -> None:
+    pixels = GREY.astype(np.uint16) * 257
+    data = written(pixels, byteorder=byteorder, bigtiff=bigtiff)
+    assert data[:4] == {"<": b"II", ">": b"MM"}[byteorder] + struct.pack(f"{byteorder}H", 43 if bigtiff else 42)
+    assert np.array_equal(read(image, data)[:, :, 0], pixels)
+
+
 @pytest.mark.parametrize(("photometric", "samples", "name"), [(5, 4, "SEPARATED"), (8, 3, "CIELAB"), (9, 3, "ICCLAB")])
 def test_19_colours_that_cannot_be_shown_rightly(image: Path, photometric: int, samples: int, name: str) -> None:
     data = grey_tiff(
