@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from zoo.display import to_display
 
 from worker.render import draw_overlay
+from zoo.display import to_display
 
 CARDS = Path(__file__).parent / "cards"
 

@@ -69,6 +69,13 @@ def export(recipe: Any, data: Path, weights: Path, out: Path) -> Path:
         model.save(model_file)
         test = _test_tensors(model, description, folder)
         sample_files = [_save(folder / sample.file, sample.pixels) for sample in description.samples]
+        # The standard wants a sample of the input's own dimensions: grey for one channel, colour for three.
+        fitting = 2 if len(description.channel_names) == 1 else 3
+        tensor_file = next(
+            path
+            for path, sample in zip(sample_files, description.samples, strict=True)
+            if sample.pixels.ndim == fitting
+        )
         covers = _covers(recipe, model, description.samples[0], folder)
         card = folder / "README.md"
         card.write_text(description.card, encoding="utf-8")
@@ -102,8 +109,8 @@ def export(recipe: Any, data: Path, weights: Path, out: Path) -> Path:
             pixel_size_um=description.pixel_size_um,
             test_input=test[0],
             test_output=test[1],
-            sample=sample_files[0],
-            attachments=sample_files[1:],
+            sample=tensor_file,
+            attachments=[path for path in sample_files if path != tensor_file],
             bioimageio=description.bioimageio | {"model_parameter_count": model.count_params()},
             zooscope=zooscope,
         )

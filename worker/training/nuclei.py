@@ -20,7 +20,7 @@ from worker.training.scores import average_precision
 
 PATCH, DRAWN, BATCH = 256, 352, 8
 PERCENTILES = (1.0, 99.8)
-SEED_HEIGHT, SMOOTHING, MINIMUM_AREA = 0.1, 1.0, 12
+SEED_HEIGHT, SMOOTHING, MINIMUM_AREA = 0.1, 1.0, 20
 SHARE_OF_KIND = {"fluorescence": 0.62, "stained-tissue": 0.26, "brightfield-grey": 0.12}
 PLAN = Plan(steps=4000)
 
