@@ -50,7 +50,8 @@ def instance_targets(labels: np.ndarray) -> np.ndarray:
 
 def read_nuclei(data: Path, split: str) -> list[Example]:
     """The `nuclei` split, images as RGB (grey repeated), percentiles 1 and 99.8 to 0 and 1."""
-    rows = [row for row in csv.DictReader((data / "nuclei" / "index.csv").read_text().splitlines()) if row["split"] == split]
+    lines = (data / "nuclei" / "index.csv").read_text().splitlines()
+    rows = [row for row in csv.DictReader(lines) if row["split"] == split]
 
     def read(row: dict[str, str]) -> Example:
         folder = data / "nuclei" / split
