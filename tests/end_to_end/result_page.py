@@ -41,8 +41,11 @@ def set_region(page: Page, x: int, y: int, width: int, height: int) -> None:
 
 
 def choose_model(page: Page, model: str) -> None:
+    # The page marks the best fitting model itself once it has estimates; only then does a choice stay.
+    expect(page.locator("[name=model]:checked")).to_have_count(1)
     for box in page.locator("[name=model]").all():
         box.set_checked(box.get_attribute("value") == model)
+    expect(page.locator("[name=model]:checked")).to_have_count(1)
     expect(page.locator("#run")).to_be_enabled()
 
 

@@ -60,16 +60,17 @@ def mean_score(model: keras.Model, examples: list[Example]) -> float:
 
 
 ORIGIN = (
-    "Gerhard et al. 2013, Drosophila larva ventral nerve cord, section {name}, kept for validation; upper left quarter"
+    "Gerhard et al. 2013, Drosophila larva ventral nerve cord, section {name}, kept for validation; a quarter of it"
 )
-SAMPLE_SECTION, SAMPLE_SIDE = "14", 512
+SAMPLE_SECTION, SAMPLE_Y, SAMPLE_X, SAMPLE_SIDE = "14", 500, 192, 512
 
 
 def describe(model: keras.Model, data: Path) -> Description:
     """The words, the score on `val` and the sample of the package."""
     training, held_out = read_em(data, "train", "mitochondria"), read_em(data, "val", "mitochondria")
     score = round(mean_score(model, held_out), 3)
-    section = io.imread(data / "em-vnc" / "val" / "raw" / f"{SAMPLE_SECTION}.png")[:SAMPLE_SIDE, :SAMPLE_SIDE]
+    section = io.imread(data / "em-vnc" / "val" / "raw" / f"{SAMPLE_SECTION}.png")
+    section = section[SAMPLE_Y : SAMPLE_Y + SAMPLE_SIDE, SAMPLE_X : SAMPLE_X + SAMPLE_SIDE]
     card = (CARDS / "em-mitochondria.md").read_text(encoding="utf-8")
     return Description(
         id="em-mitochondria",

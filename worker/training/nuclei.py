@@ -94,7 +94,7 @@ KINDS = {
     "brightfield-grey": "bright-field",
 }
 ORIGIN = "BBBC038v1, 2018 Data Science Bowl stage 1, image {name}, kept for validation"
-SAMPLES = (("5ba4facefc94", "Fluorescence"), ("7f55678298ad", "Stained tissue"))
+SAMPLES = (("4327d2759187", "Fluorescence"), ("b214800de5ed", "Stained tissue"))
 
 
 def describe(model: keras.Model, data: Path) -> Description:
