@@ -112,6 +112,7 @@ def test_layers_table_and_histogram_point_to_each_other(visitor: Visitor) -> Non
         page.keyboard.press(key)
         expect(page.locator(f"[name=layer][value={layer}]")).to_be_checked()
     rows = page.locator("#object-rows tr")
+    expect(rows).not_to_have_count(0)
     every = rows.count()
     page.hover("#object-rows tr:nth-child(2)")
     assert page.locator(".outline-layer path").count() == 2
