@@ -105,6 +105,19 @@ class Client:
                     if view["state"] in FINAL_STATES:
                         return
 
+    def preview(self, uuid: str) -> tuple[bytes, float, dict[str, Any]]:
+        """The overlay, the moment (`time.perf_counter`) it was here, and the last view of the job.
+
+        Raises RuntimeError when the job is not done.
+        """
+        overlay, shown = b"", 0.0
+        for view in self.follow(uuid):
+            if not overlay and view["links"]["overlay"]:
+                overlay, shown = self.download(view["links"]["overlay"]), time.perf_counter()
+        if view["state"] != "done":
+            raise RuntimeError(f"the job ended as {view['state']}: {view['error']}")
+        return overlay, shown, view
+
     def finish(self, uuid: str) -> dict[str, Any]:
         """Wait for the job; its last view. Raises RuntimeError when it is not done."""
         *_, view = self.follow(uuid)

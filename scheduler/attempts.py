@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, BinaryIO
 
 from scheduler import leases
-from scheduler.contract import RESULT_FILES, STAGES
+from scheduler.contract import RESULT_FILES, SHOWN_EARLY, STAGES
 from scheduler.ending import Ending
 from scheduler.jobs import Body, JobMissing, Jobs, handle_of, note, now
 from scheduler.logs import Logs
@@ -121,7 +121,10 @@ class Attempts:
             self._change(uuid, announce)
         blob = self._blobs.put(stream, limit=self._settings.result_file_bytes, expected_sha256=sha256)
         try:
-            self._held(uuid, lease)
+            if name == SHOWN_EARLY:
+                self._change(uuid, lambda body: leases.show_early(body, lease, sha256))
+            else:
+                self._held(uuid, lease)
         except ZooscopeError:
             self._throw_away(uuid, sha256)
             raise

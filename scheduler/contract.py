@@ -36,8 +36,8 @@ STAGES = {
     "enhancing": "Enhancing contrast",
     "inferring": "Running the model",
     "decoding": "Finding objects",
-    "measuring": "Measuring objects",
     "drawing": "Drawing the overlay",
+    "measuring": "Measuring objects",
     "uploading": "Saving the result",
 }
 
@@ -50,6 +50,8 @@ RESULT_FILES = {
     "manifest.json": "application/json",
     "log.txt": "text/plain",
 }
+# The file that is shown as soon as it has arrived, while the rest of the result is still being made.
+SHOWN_EARLY = "overlay.png"
 
 
 def path(template: str, **names: str) -> str:

@@ -94,6 +94,7 @@ def open_lease(body: Body, worker: str, device: str, seconds: float, now: float)
         "until": now + seconds,
         "started": False,
         "files": {},
+        "overlay": None,
     }
     body["progress"] = {"stage": "queued", "fraction": 0.0, "message": "", "at": now}
     return lease
@@ -148,3 +149,9 @@ def lost_error(body: Mapping[str, Any]) -> dict[str, str]:
         "message": f"The worker stopped answering while it ran this job, {tries} times in a row.",
         "hint": "Try a smaller region or another model; the operator finds more in the worker's log.",
     }
+
+
+def show_early(body: Body, lease: str, sha256: str) -> None:
+    """The overlay of the attempt under `lease` is stored and may be looked at; raises what `check` raises."""
+    check(body, lease)
+    body["lease"]["overlay"] = sha256

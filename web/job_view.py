@@ -7,7 +7,7 @@ from typing import Any
 
 from scheduler import contract
 from scheduler.service import Scheduler
-from web import visitors
+from web import layers, visitors
 from web.service import SOFTWARE_VERSION, service
 
 API = "/api/v1"
@@ -45,6 +45,7 @@ def view(scheduler: Scheduler, job: Mapping[str, Any], visitor: str | None) -> d
             "log": f"{API}/jobs/{uuid}/log",
             "events": f"{API}/jobs/{uuid}/events",
             "original": layer_url(job, "original.png"),
+            "overlay": _overlay_url(job),
         },
         "mine": mine,
     }
@@ -57,6 +58,18 @@ def view_here(job: Mapping[str, Any]) -> dict[str, Any]:
 
 def layer_url(job: Mapping[str, Any], layer: str) -> str:
     return f"{API}/jobs/{job['uuid']}/layers/{layer}"
+
+
+def _file_url(job: Mapping[str, Any], name: str, sha256: str) -> str:
+    return f"{API}/jobs/{job['uuid']}/files/{name}?sha256={sha256[:16]}"
+
+
+def _overlay_url(job: Mapping[str, Any]) -> str | None:
+    """Where the overlay is, as soon as it is somewhere: before the rest of the result."""
+    files = (job.get("result") or {}).get("files", [])
+    finished = next((file["sha256"] for file in files if file["name"] == contract.SHOWN_EARLY), None)
+    sha256 = finished if job["state"] == "done" else layers.early_overlay(job)
+    return _file_url(job, contract.SHOWN_EARLY, sha256) if sha256 else None
 
 
 def _progress(job: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -82,19 +95,19 @@ def _result(job: Mapping[str, Any]) -> dict[str, Any] | None:
     files = [
         {
             "name": file["name"],
-            "url": f"{base}/files/{file['name']}?sha256={file['sha256'][:16]}",
+            "url": _file_url(job, file["name"], file["sha256"]),
             "size": file["size"],
             "media_type": contract.RESULT_FILES.get(file["name"], "application/octet-stream"),
             "sha256": file["sha256"],
         }
         for file in result["files"]
     ]
-    layers: dict[str, str | None] = {layer.removesuffix(".png"): layer_url(job, layer) for layer in LAYERS}
-    layers["overlay"] = next((file["url"] for file in files if file["name"] == "overlay.png"), None)
+    drawn: dict[str, str | None] = {layer.removesuffix(".png"): layer_url(job, layer) for layer in LAYERS}
+    drawn["overlay"] = _overlay_url(job)
     return {
         "summary": result.get("summary") or {},
         "timings": result.get("timings") or {},
         "files": files,
         "zip": f"{base}/result.zip",
-        "layers": layers,
+        "layers": drawn,
     }

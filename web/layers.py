@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from scheduler.contract import SHOWN_EARLY
 from web import renders
 from web.errors import NotFound
 from web.service import service
@@ -79,7 +80,7 @@ def _thumbnail(job: Mapping[str, Any]) -> Path:
 
 def _overlay(sha256: str) -> np.ndarray:
     parts = service()
-    return to_display(read_region(parts.blobs.path(sha256), "overlay.png", parts.settings, None), rgb=True)
+    return read_region(parts.blobs.path(sha256), "overlay.png", parts.settings, None)
 
 
 def _small(sha256: str, picture: Callable[[], np.ndarray]) -> Path:
@@ -87,12 +88,20 @@ def _small(sha256: str, picture: Callable[[], np.ndarray]) -> Path:
 
 
 def file_of(job: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The entry {name, sha256, size, media_type} of a result file; raises NotFound."""
+    """{name, sha256, …} of a result file, of the overlay also while the job runs; raises NotFound."""
+    if name == SHOWN_EARLY and (early := early_overlay(job)):
+        return {"name": name, "sha256": early}
     result = job.get("result") if job["state"] == "done" else None
     for file in (result or {}).get("files", []):
         if file["name"] == name:
             return dict(file)
     raise NotFound(f"This job has no file {name[:80]!r}.", "Files are there once the job is done.")
+
+
+def early_overlay(job: Mapping[str, Any]) -> str | None:
+    """The sha256 of a running job's overlay, once it has arrived."""
+    lease = job.get("lease") if job["state"] == "running" else None
+    return (lease or {}).get("overlay")
 
 
 DRAWN: dict[str, Callable[[Mapping[str, Any]], Path]] = {

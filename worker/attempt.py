@@ -10,6 +10,7 @@ from scheduler.contract import STAGES, Claim, Progress
 from worker.job_folder import RELEASE, RESULT, JobFolder, Outcome, failure
 from worker.lines import ending
 from worker.reporter import Reporter
+from worker.uploads import Uploads
 
 MESSAGE_LENGTH = 300
 
@@ -19,8 +20,8 @@ _log = logging.getLogger(__name__)
 class Attempt:
     """The job at hand. It is over once `answered` or the child has `died`."""
 
-    def __init__(self, claim: Claim, folder: JobFolder, reporter: Reporter) -> None:
-        self.claim, self.folder, self.reporter = claim, folder, reporter
+    def __init__(self, claim: Claim, folder: JobFolder, reporter: Reporter, uploads: Uploads) -> None:
+        self.claim, self.folder, self.reporter, self.uploads = claim, folder, reporter, uploads
         self.handed = False  # to the child
         self.answer: dict[str, Any] | None = None
         self.died: str = ""  # how the child ended, to follow "The model's process"
@@ -42,6 +43,8 @@ class Attempt:
             self.reporter.progress(Progress(answer["stage"], fraction, str(answer["message"])[:MESSAGE_LENGTH]))
         elif event == "log":
             self.reporter.log(str(answer["text"]))
+        elif event == "file":
+            self.uploads.begin(str(answer["name"]))
         elif event in ("done", "error", "cancelled"):
             self.answer = answer
 

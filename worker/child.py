@@ -2,9 +2,9 @@
 
 JSON lines on stdin: first `{"settings", "device"}`, then `{"run": {job, package, package_sha256, input, out, heartbeat,
 settings, source}}` and `{"cancel": job}`; `job` is the lease. JSON lines on stdout: `{"event": "ready"}`, and for the
-job at hand `progress` {stage, fraction, message}, `log` {text}, and at last one of `done` {files, summary, timings},
-`cancelled`, `error` {code, message, hint, retry}. Whatever code prints goes to stderr. A closed stdin means that the
-supervisor is gone: the process ends at once.
+job at hand `progress` {stage, fraction, message}, `log` {text}, `file` {name} for each file that is whole, and at last
+one of `done` {files, summary, timings}, `cancelled`, `error` {code, message, hint, retry}. Whatever code prints goes to
+stderr. A closed stdin means that the supervisor is gone: the process ends at once.
 """
 
 from __future__ import annotations
@@ -112,6 +112,10 @@ class Child:
             self._beat()
             self._tell(event="log", job=job, text=f"{text}\n")
 
+        def written(name: str) -> None:
+            self._beat()
+            self._tell(event="file", job=job, name=name)
+
         def cancelled() -> bool:
             self._beat()
             return job in self._cancelled
@@ -121,7 +125,8 @@ class Child:
         preview = self._engine.PreviewJob(
             package=package, crop=crop, settings=request["settings"], source=request["source"]
         )
-        return self._engine.run_preview(preview, self._models, Path(request["out"]), report, log, cancelled)
+        out = Path(request["out"])
+        return self._engine.run_preview(preview, self._models, out, report, log, cancelled, written)
 
     def _package(self, sha256: str, file: Path) -> Any:
         """The parsed package, kept as long as its model may be warm: parsing takes longer than a small preview."""

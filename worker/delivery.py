@@ -6,38 +6,25 @@ The scheduler keeps a log sequence, a file and a result once, so a delivery that
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
-import os
-import stat
-from functools import partial
-from pathlib import Path
-from typing import Any
 
-from scheduler.contract import RESULT_FILES
-from worker.client import CHUNK_BYTES, BadToken, JobOver, Refused, SchedulerClient, ServiceAway, StaleLease
-from worker.errands import Errand
+from worker.client import BadToken, JobOver, Refused, SchedulerClient, ServiceAway, StaleLease
 from worker.job_folder import FAILURE, RELEASE, JobFolder, Outcome, failure
+from worker.uploads import BadResult, Uploads
 from zoo.errors import ZooscopeError
 
-UPLOADS = 4  # at once
 ANSWERED_TRIES = 5  # a scheduler that keeps failing over one result must not stop the worker for ever
 
 _log = logging.getLogger(__name__)
 
 
-class BadResult(ZooscopeError):
-    """The child named something that is not one of its result files."""
-
-    code = "bad-result"
-
-
 class Delivery:
     """One outcome on its way; `post` is called again until it does not raise `ServiceAway`."""
 
-    def __init__(self, folder: JobFolder, outcome: Outcome) -> None:
+    def __init__(self, folder: JobFolder, outcome: Outcome, uploads: Uploads) -> None:
         self.folder = folder
         self.outcome = outcome
+        self._uploads = uploads
         self._answered = 0
 
     def post(self, client: SchedulerClient) -> None:
@@ -77,33 +64,5 @@ class Delivery:
         if outcome.kind == FAILURE:
             client.fail(uuid, lease, **outcome.content)
             return
-        # Each upload waits for the server's disk, so several at once take little longer than one.
-        names = outcome.content["files"]
-        lanes = [Errand(partial(self._upload_all, client, names[lane::UPLOADS])) for lane in range(UPLOADS)]
-        for lane in lanes:
-            lane.wait()
-        files = [file for lane in lanes for file in lane.value()]
+        files = self._uploads.finish(outcome.content["files"])
         client.result(uuid, lease, files, outcome.content["summary"], outcome.content["timings"])
-
-    def _upload_all(self, client: SchedulerClient, names: list[str]) -> list[dict[str, Any]]:
-        return [self._upload(client, name) for name in names]
-
-    def _upload(self, client: SchedulerClient, name: str) -> dict[str, Any]:
-        if name not in RESULT_FILES:
-            raise BadResult(f"The model's process made a file {name!r}, which is not part of a result.")
-        file = self.folder.out / name
-        size, sha256 = _measure(file)
-        client.put_file(self.folder.uuid, self.folder.lease, name, file, sha256)
-        return {"name": name, "sha256": sha256, "size": size, "media_type": RESULT_FILES[name]}
-
-
-def _measure(file: Path) -> tuple[int, str]:
-    """Size and sha256 of a plain file; a link could point to anything of the worker's."""
-    if not stat.S_ISREG(os.lstat(file).st_mode):
-        raise BadResult(f"The result file {file.name} is not a plain file.")
-    digest, size = hashlib.sha256(), 0
-    with file.open("rb") as stream:
-        while chunk := stream.read(CHUNK_BYTES):
-            digest.update(chunk)
-            size += len(chunk)
-    return size, digest.hexdigest()

@@ -65,6 +65,10 @@ class Errand(Generic[T]):
     def wait(self, seconds: float | None = None) -> None:
         self._thread.join(seconds)
 
+    @property
+    def failed(self) -> bool:
+        return self._error is not None
+
     def value(self) -> T:
         if self._error is not None:
             raise self._error

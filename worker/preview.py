@@ -1,6 +1,6 @@
 """A preview: one model on one region, from the crop's pixels to the seven files of a result.
 
-read, enhance, rescale, normalise, infer in tiles, decode, measure, draw, write. The same inputs give the same bytes
+read, enhance, rescale, normalise, infer in tiles, decode, draw, measure, write. The same inputs give the same bytes
 in every file but the manifest's timings.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,8 +38,8 @@ __all__ = ["Cancelled", "ModelCache", "PreviewJob", "PreviewResult", "run_previe
 
 CLASS_COLOUR = "#0072B2"
 # Where a stage begins in the whole, as far as progress is told.
-BEGINS = {"loading": 0.0, "reading": 0.1, "enhancing": 0.12, "inferring": 0.15, "decoding": 0.85, "measuring": 0.91,
-          "drawing": 0.94}  # fmt: skip
+BEGINS = {"loading": 0.0, "reading": 0.1, "enhancing": 0.12, "inferring": 0.15, "decoding": 0.85, "drawing": 0.91,
+          "measuring": 0.95}  # fmt: skip
 
 
 class Cancelled(ZooscopeError):
@@ -104,11 +104,13 @@ def run_preview(
     report: Callable[[Progress], None],
     log: Callable[[str], None],
     cancelled: Callable[[], bool],
+    written: Callable[[str], None] = lambda name: None,
 ) -> PreviewResult:
     """Compute a preview and write the files of `RESULT_FILES` into the folder `out`.
 
-    `report` is told of every stage and of every batch of tiles; `cancelled` is asked as often. Raises `Cancelled` and
-    the typed errors of the stages; what `out` then holds is no result.
+    `report` is told of every stage and of every batch of tiles; `cancelled` is asked as often; `written` is told, from
+    any thread, the name of a file that is whole and will not change. Raises `Cancelled` and the typed errors of the
+    stages; what `out` then holds is no result.
     """
     run = _Run(report, log, cancelled)
     package, crop = job.package, job.crop
@@ -124,14 +126,24 @@ def run_preview(
         plane, scale = _prepared(job, plane, run.log)
     with run.stage("inferring"):
         maps = apply_operators(_averaged(model, plane, job.settings, run), package.postprocessing)
-    with run.stage("decoding"):
-        labels, maps = decode(maps, package.head, job.settings, scale, (height, width))
-    with run.stage("measuring"):
-        table = _table(job, labels, maps)
-        run.log(f"{len(table['id'])} objects")
+    with ThreadPoolExecutor(2, "write") as pool:
+        writer = _Writer(out, pool, written)
+        if not scale.changes:
+            # The maps are final: they are compressed while objects are sought.
+            _write_probability(writer, job, maps)
+        with run.stage("decoding"):
+            labels, maps = decode(maps, package.head, job.settings, scale, (height, width))
+        with run.stage("drawing"):
+            writer.write("overlay.png", files.write_png, draw_overlay(to_display(crop.pixels, crop.rgb), labels))
+            if scale.changes:
+                _write_probability(writer, job, maps)
+            writer.write("labels.ome.tif", files.write_ome_tiff, files.label_image(labels), ["labels"], crop.pixel_size)
+        with run.stage("measuring"):
+            table = _table(job, labels, maps)
+            run.log(f"{len(table['id'])} objects")
+            _write_objects(job, out, labels, table, written)
+            writer.wait()
     summary = _summary(job, labels, scale)
-    with run.stage("drawing"):
-        _write(job, out, labels, maps, table)
     text = "".join(f"{line}\n" for line in run.lines)
     (out / "log.txt").write_text(text, encoding="utf-8")
     timings = {name: round(seconds, 4) for name, seconds in run.timings.items()}
@@ -223,22 +235,38 @@ def _summary(job: PreviewJob, labels: np.ndarray, scale: Scale) -> dict[str, Any
     }
 
 
-def _write(job: PreviewJob, out: Path, labels: np.ndarray, maps: np.ndarray, table: dict[str, list[Any]]) -> None:
-    """Everything that is drawn from labels and maps; compressing one file hides behind the next."""
-    crop, names = job.crop, job.package.output_channels
-    planes = np.ascontiguousarray(np.moveaxis(maps, -1, 0))
-    origin = (crop.origin.x, crop.origin.y)
-    with ThreadPoolExecutor(2, "write") as pool:
-        writing = [
-            pool.submit(files.write_ome_tiff, out / "probability.ome.tif", planes, names, crop.pixel_size),
-            pool.submit(
-                files.write_ome_tiff, out / "labels.ome.tif", files.label_image(labels), ["labels"], crop.pixel_size
-            ),
-        ]
-        picture = draw_overlay(to_display(crop.pixels, crop.rgb), labels)
-        writing.append(pool.submit(files.write_png, out / "overlay.png", picture))
-        files.write_csv(out / "objects.csv", table)
-        colour = str(job.package.preview.get("colour", CLASS_COLOUR))
-        files.write_geojson(out / "objects.geojson", labels, table, colour, origin)
-        for each in writing:
+class _Writer:
+    """Writes files beside other work, and tells of each that is whole."""
+
+    def __init__(self, out: Path, pool: Executor, written: Callable[[str], None]) -> None:
+        self._out, self._pool, self._written = out, pool, written
+        self._writing: list[Future[None]] = []
+
+    def write(self, name: str, write: Callable[..., None], *what: Any) -> None:
+        def run() -> None:
+            write(self._out / name, *what)
+            self._written(name)
+
+        self._writing.append(self._pool.submit(run))
+
+    def wait(self) -> None:
+        """Wait for all of them; raises what the first that failed raised."""
+        for each in self._writing:
             each.result()
+
+
+def _write_probability(writer: _Writer, job: PreviewJob, maps: np.ndarray) -> None:
+    planes = np.ascontiguousarray(np.moveaxis(maps, -1, 0))
+    names = job.package.output_channels
+    writer.write("probability.ome.tif", files.write_ome_tiff, planes, names, job.crop.pixel_size)
+
+
+def _write_objects(
+    job: PreviewJob, out: Path, labels: np.ndarray, table: dict[str, list[Any]], written: Callable[[str], None]
+) -> None:
+    """The objects as a table and as polygons."""
+    files.write_csv(out / "objects.csv", table)
+    written("objects.csv")
+    colour = str(job.package.preview.get("colour", CLASS_COLOUR))
+    files.write_geojson(out / "objects.geojson", labels, table, colour, (job.crop.origin.x, job.crop.origin.y))
+    written("objects.geojson")

@@ -25,6 +25,7 @@ from worker.errands import Errand
 from worker.job_folder import RESULT, JobFolder, Outcome, failure
 from worker.processes import ChildProcess, Patience, WatchdogProcess
 from worker.reporter import Reporter
+from worker.uploads import Uploads
 from zoo.errors import ZooscopeError
 from zoo.settings import Settings
 
@@ -180,7 +181,7 @@ class Supervisor:
             self._deliver(nowhere, failure(full.code, full.message, full.hint))
             return
         reporter = Reporter(self._client, claim, self._crew.bell.ring, self._settings.log_bytes)
-        attempt = self._attempt = Attempt(claim, folder, reporter)
+        attempt = self._attempt = Attempt(claim, folder, reporter, Uploads(self._client, folder))
         try:
             self._crew.watch(claim, folder)
             outcome = self._compute(attempt)
@@ -191,7 +192,7 @@ class Supervisor:
                 reporter.progress(Progress("uploading", 0.98))
                 outcome = Outcome(outcome.kind, outcome.content, reporter.take_log())
                 folder.keep(outcome)
-                self._deliver(folder, outcome)
+                self._deliver(folder, outcome, attempt.uploads)
         finally:
             reporter.finish()
             self._crew.forget(claim)
@@ -233,8 +234,8 @@ class Supervisor:
             return None
         return left
 
-    def _deliver(self, folder: JobFolder, outcome: Outcome) -> None:
-        delivery = Delivery(folder, outcome)
+    def _deliver(self, folder: JobFolder, outcome: Outcome, uploads: Uploads | None = None) -> None:
+        delivery = Delivery(folder, outcome, uploads or Uploads(self._client, folder))
         self._insist(self._last_word, lambda: delivery.post(self._client))
         _log.info("Job %s: %s", folder.uuid, outcome.content.get("message", outcome.kind))
 

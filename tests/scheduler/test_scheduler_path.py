@@ -109,3 +109,28 @@ def test_a_job_that_is_not_there_is_404(parts: Parts, worker: Worker) -> None:
         with pytest.raises(JobMissing):
             parts.scheduler.job(uuid)
         assert worker.post(contract.START, {"lease": "x"}, uuid=uuid).status_code == 404
+
+
+def test_the_overlay_may_be_looked_at_before_the_result(parts: Parts, worker: Worker) -> None:
+    uuid = parts.submit()
+    claim = worker.begin()
+    assert parts.job(uuid)["lease"]["overlay"] is None
+    revision = parts.job(uuid)["revision"]
+    assert worker.upload(claim, "log.txt", b"words").status_code == 200
+    assert parts.job(uuid)["lease"]["overlay"] is None
+    assert worker.upload(claim, "overlay.png", b"pixels").status_code == 200
+    assert parts.scheduler.events.wait(uuid, revision, 0.0) is not None
+    sha256 = parts.job(uuid)["lease"]["overlay"]
+    assert parts.blobs.read(sha256) == b"pixels"
+    assert worker.result(claim, {"overlay.png": b"pixels", "log.txt": b"words"}).status_code == 200
+    assert parts.blobs.read(sha256) == b"pixels"
+
+
+def test_the_overlay_of_an_attempt_that_failed_is_gone(parts: Parts, worker: Worker) -> None:
+    uuid = parts.submit()
+    claim = worker.begin()
+    worker.upload(claim, "overlay.png", b"pixels")
+    sha256 = parts.job(uuid)["lease"]["overlay"]
+    worker.say(contract.FAIL, claim, code="odd", message="It broke.", hint="", retry=False)
+    assert parts.job(uuid)["lease"] is None
+    assert not parts.blobs.exists(sha256)

@@ -92,3 +92,21 @@ def test_a_job_that_is_not_done_shows_its_region_alone(client: FlaskClient) -> N
 def test_a_mask_outlives_its_model_document(client: FlaskClient, done: dict[str, Any], app: Any) -> None:
     app.extensions["zooscope"].documents.delete("models", "cells")
     assert picture(client, done["result"]["layers"]["probability"]).size == (40, 32)
+
+
+def test_the_overlay_is_there_while_the_rest_is_still_made(
+    client: FlaskClient, stranger: FlaskClient, worker: WorkerHand
+) -> None:
+    job = submit(client)
+    claim = worker.start()
+    path = f"/api/v1/jobs/{job['uuid']}"
+    assert client.get(path).get_json()["links"]["overlay"] is None
+    assert client.get(f"{path}/files/overlay.png").status_code == 404
+    worker.upload(claim, "overlay.png", result_files()["overlay.png"])
+    view = stranger.get(path).get_json()
+    assert (view["state"], view["result"]) == ("running", None)
+    with stranger.get(view["links"]["overlay"]) as answer:
+        assert answer.data == result_files()["overlay.png"]
+    assert client.get(f"{path}/files/labels.ome.tif").status_code == 404
+    worker.finish(claim)
+    assert client.get(path).get_json()["links"]["overlay"] == view["links"]["overlay"]

@@ -82,19 +82,19 @@ class WorkerHand:
         body = {"lease": claim["lease"], "progress": contract.Progress(stage, fraction, "tile 1 of 2").to_json()}
         return self.post(contract.path(contract.PROGRESS, uuid=claim["uuid"]), body)
 
+    def upload(self, claim: dict[str, Any], name: str, data: bytes) -> dict[str, Any]:
+        """Post one file of the result; returns it as the result lists it."""
+        answer = self.client.put(
+            contract.path(contract.FILE, uuid=claim["uuid"], name=name),
+            query_string={"lease": claim["lease"], "sha256": hashlib.sha256(data).hexdigest()},
+            data=data,
+            headers={"Authorization": f"Bearer {self.token}"},
+        )
+        assert answer.status_code == 200, answer.text
+        return {"name": name, "media_type": contract.RESULT_FILES[name]} | answer.get_json()
+
     def finish(self, claim: dict[str, Any], files: dict[str, bytes] | None = None) -> None:
-        listed = []
-        for name, data in (files or result_files()).items():
-            url = contract.path(contract.FILE, uuid=claim["uuid"], name=name)
-            headers = {"Authorization": f"Bearer {self.token}"}
-            answer = self.client.put(
-                url,
-                query_string={"lease": claim["lease"], "sha256": hashlib.sha256(data).hexdigest()},
-                data=data,
-                headers=headers,
-            )
-            assert answer.status_code == 200, answer.text
-            listed.append({"name": name, "media_type": contract.RESULT_FILES[name]} | answer.get_json())
+        listed = [self.upload(claim, name, data) for name, data in (files or result_files()).items()]
         body = {"lease": claim["lease"], "files": listed, "summary": {"objects": 2}, "timings": {"inferring": 0.5}}
         answer = self.post(contract.path(contract.RESULT, uuid=claim["uuid"]), body)
         assert answer.status_code == 200, answer.text

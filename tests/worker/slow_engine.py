@@ -56,6 +56,7 @@ def run_preview(
     report: Callable[[Progress], None],
     log: Callable[[str], None],
     cancelled: Callable[[], bool],
+    written: Callable[[str], None],
 ) -> Any:
     steps, seconds = job.settings.get("steps", 1), job.settings.get("seconds", 0.0)
     print("a stray print of the engine")

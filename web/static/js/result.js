@@ -30,6 +30,13 @@ function start() {
   else if (!over(job)) showProgress();
 }
 
+/** The overlay arrives before the objects are measured and the rest is saved. */
+async function showEarly() {
+  const [, , width, height] = job.source.roi;
+  await items.original;
+  items.overlay ??= viewer.openPicture(job.links.overlay, { width, height }, true);
+}
+
 async function act(verb) {
   try {
     const { links } = await api(`/jobs/${job.uuid}/${verb}`, { json: {} });
@@ -54,6 +61,7 @@ function showProgress() {
     else item.removeAttribute("aria-current");
   });
   sayTime();
+  if (job.links.overlay) showEarly();
 }
 
 function sayTime() {
