@@ -2,55 +2,28 @@
 
 from __future__ import annotations
 
-import hmac
-import json
-import math
 import select
 import socket
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from flask import Blueprint, Response, jsonify, request, send_file
-from werkzeug.exceptions import HTTPException
 
 from scheduler import contract
 from scheduler.contract import ReserveRequest
+from scheduler.messages import BadMessage, guard, read_body, read_field, read_number, read_strings, rule
 from scheduler.service import Scheduler
 from zoo.blobs import BlobMissing, BlobTooLarge
-from zoo.errors import Unavailable, UserError, ZooscopeError
 from zoo.identifiers import is_sha256
-from zoo.secrets import worker_token
+from zoo.secrets import WORKER_TOKEN, worker_token
 
-BODY_BYTES = 2**20
 MAXIMUM_NAME = 100
-
-T = TypeVar("T")
-
-
-class NotAWorker(UserError):
-    code = "bad-token"
-    status = 401
-
-
-class BadMessage(UserError):
-    code = "bad-message"
 
 
 def create_blueprint(scheduler: Scheduler) -> Blueprint:
     """The API under contract.PREFIX."""
     blueprint = Blueprint("scheduler", __name__, url_prefix=contract.PREFIX)
-    expected = f"Bearer {worker_token(scheduler.settings)}".encode()
-
-    @blueprint.before_request
-    def check_token() -> None:
-        shown = request.headers.get("Authorization", "").encode("utf-8", "replace")
-        if not hmac.compare_digest(shown, expected):
-            raise NotAWorker(
-                "The worker's token is not right.", "Use the token in secrets/worker-token of the data folder."
-            )
-
-    blueprint.register_error_handler(ZooscopeError, _answer_error)
-    blueprint.register_error_handler(HTTPException, _answer_http_error)
+    guard(blueprint, worker_token(scheduler.settings), WORKER_TOKEN)
     _add_reserve(blueprint, scheduler)
     _add_attempt(blueprint, scheduler)
     _add_ends(blueprint, scheduler)
@@ -61,13 +34,13 @@ def create_blueprint(scheduler: Scheduler) -> Blueprint:
 def _add_reserve(blueprint: Blueprint, scheduler: Scheduler) -> None:
     @blueprint.post(contract.RESERVE)
     def reserve() -> Any:
-        body = _body()
+        body = read_body()
         asked = ReserveRequest(
-            worker=_field(body, "worker", str)[:MAXIMUM_NAME] or "worker",
-            capabilities=_strings(body.get("capabilities", ["preview"])),
-            timeout_seconds=_number(body.get("timeout_seconds", 20.0)),
-            warm_models=_strings(body.get("warm_models", [])),
-            device=_field(body, "device", str, "")[:MAXIMUM_NAME],
+            worker=read_field(body, "worker", str)[:MAXIMUM_NAME] or "worker",
+            capabilities=read_strings(body.get("capabilities", ["preview"])),
+            timeout_seconds=read_number(body.get("timeout_seconds", 20.0)),
+            warm_models=read_strings(body.get("warm_models", [])),
+            device=read_field(body, "device", str, "")[:MAXIMUM_NAME],
         )
         claim = scheduler.reserve(asked, _hung_up(request.environ))
         return ("", 204) if claim is None else jsonify(claim.to_json())
@@ -76,64 +49,66 @@ def _add_reserve(blueprint: Blueprint, scheduler: Scheduler) -> None:
 def _add_attempt(blueprint: Blueprint, scheduler: Scheduler) -> None:
     attempts = scheduler.attempts
 
-    @blueprint.post(_rule(contract.START))
+    @blueprint.post(rule(contract.START))
     def start(uuid: str) -> Any:
-        return jsonify(attempts.start(uuid, _field(_body(), "lease", str)))
+        return jsonify(attempts.start(uuid, read_field(read_body(), "lease", str)))
 
-    @blueprint.post(_rule(contract.EXTEND))
+    @blueprint.post(rule(contract.EXTEND))
     def extend(uuid: str) -> Any:
-        return jsonify(attempts.extend(uuid, _field(_body(), "lease", str)))
+        return jsonify(attempts.extend(uuid, read_field(read_body(), "lease", str)))
 
-    @blueprint.post(_rule(contract.PROGRESS))
+    @blueprint.post(rule(contract.PROGRESS))
     def progress(uuid: str) -> Any:
-        body = _body()
-        said = _field(body, "progress", dict)
-        fraction = _number(said.get("fraction", 0.0))
-        message = _field(said, "message", str, "")
-        attempts.progress(uuid, _field(body, "lease", str), _field(said, "stage", str), fraction, message)
+        body = read_body()
+        said = read_field(body, "progress", dict)
+        fraction = read_number(said.get("fraction", 0.0))
+        message = read_field(said, "message", str, "")
+        attempts.progress(uuid, read_field(body, "lease", str), read_field(said, "stage", str), fraction, message)
         return jsonify({})
 
-    @blueprint.post(_rule(contract.LOG))
+    @blueprint.post(rule(contract.LOG))
     def log(uuid: str) -> Any:
-        body = _body()
-        attempts.log(uuid, _field(body, "lease", str), _field(body, "sequence", int), _field(body, "text", str))
+        body = read_body()
+        attempts.log(
+            uuid, read_field(body, "lease", str), read_field(body, "sequence", int), read_field(body, "text", str)
+        )
         return jsonify({})
 
 
 def _add_ends(blueprint: Blueprint, scheduler: Scheduler) -> None:
     attempts = scheduler.attempts
 
-    @blueprint.post(_rule(contract.RESULT))
+    @blueprint.post(rule(contract.RESULT))
     def result(uuid: str) -> Any:
-        body = _body()
-        files = _field(body, "files", list)
+        body = read_body()
+        files = read_field(body, "files", list)
         if not all(isinstance(file, dict) for file in files):
             raise BadMessage("The field 'files' is not a list of objects.", "See scheduler/contract.py.")
-        summary, timings = _field(body, "summary", dict, {}), _field(body, "timings", dict, {})
-        attempts.result(uuid, _field(body, "lease", str), files, summary, timings)
+        summary, timings = read_field(body, "summary", dict, {}), read_field(body, "timings", dict, {})
+        attempts.result(uuid, read_field(body, "lease", str), files, summary, timings)
         return jsonify({})
 
-    @blueprint.post(_rule(contract.FAIL))
+    @blueprint.post(rule(contract.FAIL))
     def fail(uuid: str) -> Any:
-        body = _body()
+        body = read_body()
         state = attempts.fail(
             uuid,
-            _field(body, "lease", str),
-            code=_field(body, "code", str),
-            message=_field(body, "message", str),
-            hint=_field(body, "hint", str, ""),
-            retry=_field(body, "retry", bool, True),
+            read_field(body, "lease", str),
+            code=read_field(body, "code", str),
+            message=read_field(body, "message", str),
+            hint=read_field(body, "hint", str, ""),
+            retry=read_field(body, "retry", bool, True),
         )
         return jsonify({"state": state})
 
-    @blueprint.post(_rule(contract.RELEASE))
+    @blueprint.post(rule(contract.RELEASE))
     def release(uuid: str) -> Any:
-        attempts.release(uuid, _field(_body(), "lease", str))
+        attempts.release(uuid, read_field(read_body(), "lease", str))
         return jsonify({})
 
 
 def _add_files(blueprint: Blueprint, scheduler: Scheduler) -> None:
-    @blueprint.put(_rule(contract.FILE))
+    @blueprint.put(rule(contract.FILE))
     def put_file(uuid: str, name: str) -> Any:
         limit = scheduler.settings.result_file_bytes
         request.max_content_length = limit
@@ -153,48 +128,6 @@ def _add_files(blueprint: Blueprint, scheduler: Scheduler) -> None:
         )
 
 
-def _rule(template: str) -> str:
-    """A path of the contract as a Flask rule."""
-    return template.format(uuid="<uuid>", name="<name>")
-
-
-def _body() -> dict[str, Any]:
-    """The request's JSON object; raises BadMessage for anything else, NaN and infinity included."""
-    request.max_content_length = BODY_BYTES
-    if (request.content_length or 0) > BODY_BYTES:
-        raise BlobTooLarge(f"A message may have {BODY_BYTES:,} bytes.", "Send less at once.")
-    try:
-        body = json.loads(request.get_data(cache=False).decode("utf-8"), parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
-        raise BadMessage("The message is not valid JSON.", "Send one JSON object, as UTF-8.") from None
-    if not isinstance(body, dict):
-        raise BadMessage("The message is not a JSON object.", "Send one JSON object.")
-    return body
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(name)
-
-
-def _field(body: dict[str, Any], name: str, kind: type[T], default: T | None = None) -> T:
-    value = body.get(name, default)
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise BadMessage(f"The field {name!r} is missing or of the wrong kind.", "See scheduler/contract.py.")
-    return value
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise BadMessage("A number is missing or not finite.", "See scheduler/contract.py.")
-    return float(value)
-
-
-def _strings(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-        raise BadMessage("A list of strings is missing.", "See scheduler/contract.py.")
-    return tuple(value)
-
-
 def _hung_up(environ: dict[str, Any]) -> Callable[[], bool]:
     """Whether the worker behind a request closed its connection; known where the server shows us its socket."""
     connection = environ.get("gunicorn.socket")
@@ -210,17 +143,3 @@ def _hung_up(environ: dict[str, Any]) -> Callable[[], bool]:
             return True
 
     return hung_up
-
-
-def _answer_error(error: ZooscopeError) -> Response:
-    response = jsonify(error.to_json())
-    response.status_code = error.status
-    if isinstance(error, Unavailable):
-        response.headers["Retry-After"] = str(error.retry_after_seconds)
-    return response
-
-
-def _answer_http_error(error: HTTPException) -> Response:
-    response = jsonify({"error": {"code": "http", "message": error.description or error.name, "hint": ""}})
-    response.status_code = error.code or 500
-    return response

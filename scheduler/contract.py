@@ -13,7 +13,11 @@ from typing import Any
 
 PREFIX = "/scheduler/v1"
 
-# Paths below PREFIX, with the job's uuid filled in by `path`.
+# Paths below PREFIX, with the job's uuid filled in by `path`. Of services, which show the service token:
+SUBMIT = "/jobs"  # POST the fields of scheduler.jobs.JobRequest -> 201 the job
+JOB = "/jobs/{uuid}"  # GET -> the job, with its place in the queue
+CANCEL = "/jobs/{uuid}/cancel"  # POST -> the job
+# Of workers, which show theirs:
 RESERVE = "/reserve"  # POST ReserveRequest -> 200 Claim | 204 nothing in time
 START = "/jobs/{uuid}/start"  # POST {lease} -> {lease_until, ert_seconds}
 EXTEND = "/jobs/{uuid}/extend"  # POST {lease} -> {lease_until, ert_seconds}

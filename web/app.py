@@ -12,6 +12,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from scheduler.api import create_blueprint
 from scheduler.service import Scheduler
+from scheduler.service_api import create_service_blueprint
 from web import api, compression, errors, pages, security, vendor, visitors
 from web.service import Service, service
 from zoo.blobs import DiskBlobs
@@ -78,6 +79,7 @@ def create_app(
     compression.register(app)
     visitors.register(app, settings, read_or_make_key(settings, VISITOR_COOKIES))
     app.register_blueprint(create_blueprint(scheduler))
+    app.register_blueprint(create_service_blueprint(scheduler))
     api.register(app)
     app.register_blueprint(pages.blueprint)
     app.register_blueprint(vendor.blueprint)

@@ -14,6 +14,7 @@ KEY_BYTES = 32
 OWNER_ONLY_FILE, OWNER_ONLY_FOLDER = 0o600, 0o700
 
 WORKER_TOKEN = "worker-token"  # noqa: S105
+SERVICE_TOKEN = "service-token"  # noqa: S105
 JOB_TOKENS = "job-tokens"
 VISITOR_COOKIES = "visitor-cookies"
 

@@ -13,6 +13,7 @@ from scheduler_parts import SHORT, Brokers, Parts, Worker, free_port
 
 from scheduler.api import create_blueprint
 from scheduler.service import Scheduler
+from scheduler.service_api import create_service_blueprint
 from zoo.blobs import DiskBlobs
 from zoo.documents_sqlite import SqliteDocuments
 from zoo.secrets import worker_token
@@ -60,6 +61,7 @@ def new_worker(parts: Parts) -> Callable[[str], Worker]:
     def make(name: str = "w1") -> Worker:
         app = Flask("test")
         app.register_blueprint(create_blueprint(parts.scheduler))
+        app.register_blueprint(create_service_blueprint(parts.scheduler))
         return Worker(app.test_client(), worker_token(parts.settings), name)
 
     return make

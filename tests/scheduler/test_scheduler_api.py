@@ -9,7 +9,8 @@ import pytest
 from scheduler_parts import Parts, Worker
 
 from scheduler import contract
-from scheduler.api import BODY_BYTES, _hung_up
+from scheduler.api import _hung_up
+from scheduler.messages import BODY_BYTES
 from zoo.settings import BadSetting, Settings
 
 NewWorker = Callable[[str], Worker]

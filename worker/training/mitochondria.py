@@ -11,6 +11,7 @@ import tensorflow as tf
 from skimage import io
 from skimage.measure import label
 
+from worker.heads.labels import drop_small
 from worker.training import augment
 from worker.training.data import Example, patches, read_em, scale_range
 from worker.training.description import CARDS, Description, Sample, shown_with_overlay
@@ -124,4 +125,5 @@ def picture(model: keras.Model, pixels: np.ndarray) -> tuple[np.ndarray, np.ndar
     """A sample as shown, and with its result drawn over it; both uint8 (y, x, 3)."""
     image = scale_range(pixels[..., None], *PERCENTILES)
     probability = np.asarray(model(image[None], training=False))[0, ..., 0]
-    return shown_with_overlay(np.repeat(pixels[..., None], 3, axis=-1), label(probability >= THRESHOLD))
+    labels = drop_small(label(probability >= THRESHOLD), MINIMUM_AREA)
+    return shown_with_overlay(np.repeat(pixels[..., None], 3, axis=-1), labels)

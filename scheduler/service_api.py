@@ -1,0 +1,68 @@
+"""The HTTP API of services beside workers: submit a job, look at it, cancel it. They show the service token."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, jsonify
+
+from scheduler import contract
+from scheduler.jobs import JobRequest
+from scheduler.messages import BadMessage, guard, read_body, read_field, read_number, rule
+from scheduler.service import Scheduler
+from zoo.identifiers import is_sha256
+from zoo.secrets import SERVICE_TOKEN, read_or_make_key
+
+KINDS = ("preview",)
+# What a worker and the result page need to know of the model.
+MODEL_FIELDS = ("id", "version", "name", "package_sha256", "head_kind")
+LONGEST_SECONDS = 86400.0
+
+
+def create_service_blueprint(scheduler: Scheduler) -> Blueprint:
+    """Submit, look and cancel, under contract.PREFIX."""
+    blueprint = Blueprint("scheduler_services", __name__, url_prefix=contract.PREFIX)
+    guard(blueprint, read_or_make_key(scheduler.settings, SERVICE_TOKEN), SERVICE_TOKEN)
+
+    @blueprint.post(contract.SUBMIT)
+    def submit() -> Any:
+        return jsonify(scheduler.submit(_job_request(read_body()))), 201
+
+    @blueprint.get(rule(contract.JOB))
+    def job(uuid: str) -> Any:
+        return jsonify(scheduler.job(uuid) | {"place": scheduler.place(uuid)})
+
+    @blueprint.post(rule(contract.CANCEL))
+    def cancel(uuid: str) -> Any:
+        return jsonify(scheduler.cancel(uuid))
+
+    return blueprint
+
+
+def _job_request(body: dict[str, Any]) -> JobRequest:
+    kind, model = read_field(body, "kind", str), read_field(body, "model", dict)
+    if kind not in KINDS:
+        raise BadMessage(f"There are no jobs of the kind {kind[:40]!r}.", f"Kinds: {', '.join(KINDS)}.")
+    missing = [name for name in MODEL_FIELDS if not isinstance(model.get(name), str)]
+    if missing:
+        raise BadMessage(f"The model lacks {', '.join(missing)}.", f"Give {', '.join(MODEL_FIELDS)}.")
+    input_sha256 = read_field(body, "input_sha256", str)
+    if not is_sha256(input_sha256) or not is_sha256(model["package_sha256"]):
+        raise BadMessage("A sha256 is not one.", "Give 64 hexadecimal digits of a stored blob.")
+    return JobRequest(
+        kind=kind,
+        owner=read_field(body, "owner", str),
+        model=model,
+        settings=read_field(body, "settings", dict),
+        input_sha256=input_sha256,
+        source=read_field(body, "source", dict),
+        estimate_seconds=_seconds(body, "estimate_seconds"),
+        load_seconds=_seconds(body, "load_seconds"),
+    )
+
+
+def _seconds(body: dict[str, Any], name: str) -> float:
+    seconds = read_number(body.get(name))
+    if not 0 <= seconds <= LONGEST_SECONDS:
+        raise BadMessage(f"{name} is {seconds:g}.", f"Give seconds from 0 to {LONGEST_SECONDS:g}.")
+    return seconds
