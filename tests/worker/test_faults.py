@@ -116,6 +116,19 @@ def test_a_job_that_always_hangs_is_buried_with_its_reason(plant: Plant) -> None
     assert whats(job)[-1] == "buried"
 
 
+def test_a_child_stopped_at_every_try_buries_the_job(plant: Plant) -> None:
+    worker = plant.worker("one")
+    uuid = plant.submit(steps=60, seconds=0.05)
+    for attempt in (1, 2):
+        until(lambda attempt=attempt: plant.job(uuid)["attempt"] == attempt, 40, lambda: plant.job(uuid))
+        plant.until_computing(uuid)
+        worker.child.suspend()
+    job = plant.until_state(uuid, "failed")
+    assert job["attempt"] == 2
+    assert "made no progress" in job["error"]["message"]
+    assert whats(job)[-1] == "buried"
+
+
 def test_a_slow_job_outlives_its_lease_even_without_its_first_watchdog(plant: Plant) -> None:
     worker = plant.worker("one")
     uuid = plant.submit(steps=70, seconds=0.1)
