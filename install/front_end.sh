@@ -7,7 +7,7 @@ oldest_node=18
 
 node_is_new_enough() {
   command -v npm >/dev/null && command -v node >/dev/null &&
-    node -e "process.exit(Number(process.versions.node.split('.')[0]) < $oldest_node)"
+    node -e "process.exit(Number(process.versions.node.split('.')[0]) < $oldest_node ? 1 : 0)"
 }
 
 if ! node_is_new_enough; then

@@ -72,3 +72,14 @@ def test_operators_run_in_order_and_unknown_ones_are_named() -> None:
     with pytest.raises(OperatorUnknown, match="cellpose"):
         run("cellpose_flow_dynamics")
     assert len(OPERATORS) == 9
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_conversion_before_a_range_changes_nothing(dtype: type) -> None:
+    pixels = np.random.default_rng(8).integers(0, 250, (40, 50, 3)).astype(dtype)
+    scale = {"id": "scale_range", "kwargs": {"min_percentile": 1.0, "max_percentile": 99.8}}
+    convert = {"id": "ensure_dtype", "kwargs": {"dtype": "float32"}}
+    with_it = apply_operators(pixels, [convert, scale, convert])
+    assert with_it.dtype == np.float32
+    assert np.array_equal(with_it, apply_operators(pixels, [scale]))
+    assert np.allclose(with_it, apply_operators(pixels.astype(np.float32), [convert, scale]), atol=1e-6)
