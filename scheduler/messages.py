@@ -35,7 +35,8 @@ def guard(blueprint: Blueprint, token: str, name: str) -> None:
     def check_token() -> None:
         shown = request.headers.get("Authorization", "").encode("utf-8", "replace")
         if not hmac.compare_digest(shown, expected):
-            raise BadToken("The token is not right.", f"Use the token in secrets/{name} of the data folder.")
+            whose = name.removesuffix("-token")
+            raise BadToken(f"The {whose}'s token is not right.", f"Use the token in secrets/{name} of the data folder.")
 
     blueprint.register_error_handler(ZooscopeError, _answer_error)
     blueprint.register_error_handler(HTTPException, _answer_http_error)
