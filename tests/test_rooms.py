@@ -115,7 +115,7 @@ def committed_text() -> Iterator[tuple[str, str]]:
     if listed.returncode:
         pytest.skip("not a git checkout")
     for name in filter(None, listed.stdout.split("\0")):
-        if name == "tests/test_rooms.py" or not (ROOT / name).is_file():
+        if not (ROOT / name).is_file():
             continue
         try:
             yield name, (ROOT / name).read_text()
@@ -124,8 +124,9 @@ def committed_text() -> Iterator[tuple[str, str]]:
 
 
 def test_no_file_names_a_registry_or_a_machine() -> None:
-    hosts = ("files.pythonhosted.org", "pypi.org/simple", "registry.npmjs.org", "registry.yarnpkg.com")
-    places = ("/work/", "/home/", "/root/", "/Users/")
+    # In pieces, so that this file is held to its own rule.
+    hosts = ("python" + "hosted.org", "pypi." + "org/simple", "registry." + "npmjs", "registry." + "yarnpkg")
+    places = tuple(f"/{folder}/" for folder in ("work", "home", "root", "Users"))
     found = [
         f"{name}: {word}"
         for name, text in committed_text()
