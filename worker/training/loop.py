@@ -21,13 +21,15 @@ Batch = tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class Plan:
-    """How long and how fast to train. `evaluate_every` and `steps` count optimiser steps."""
+    """How long and how fast to train. `evaluate_every` and `steps` count optimiser steps; after `minutes` the run is
+    saved and ends, to be resumed."""
 
     steps: int
     peak_rate: float = 2e-3
     warm_up: int = 100
     evaluate_every: int = 250
     weight_decay: float = 1e-4
+    minutes: float = math.inf
 
     def rate(self, step: int) -> float:
         if step < self.warm_up:
@@ -69,11 +71,12 @@ def train(
         return value
 
     losses, started = [], time.monotonic()
+    ends = started + 60 * plan.minutes
     while int(step_now) < plan.steps:
         optimizer.learning_rate.assign(plan.rate(int(step_now)))
         losses.append(float(step(*next(batches))))
         step_now.assign_add(1)
-        if int(step_now) % plan.evaluate_every and int(step_now) < plan.steps:
+        if int(step_now) % plan.evaluate_every and int(step_now) < plan.steps and time.monotonic() < ends:
             continue
         score = evaluate(model)
         state["seconds"] += time.monotonic() - started
@@ -89,4 +92,7 @@ def train(
             model.save_weights(best_file)
         manager.save()
         state_file.write_text(json.dumps(state, indent=1))
+        if time.monotonic() >= ends:
+            log.info("stopped after %.0f minutes; run again to go on", plan.minutes)
+            break
     return best_file
