@@ -11,7 +11,7 @@ from zoo.images import encode_crop
 from zoo.pixel_scale import Scale
 
 if TYPE_CHECKING:
-    from worker.preview import PreviewJob
+    from worker.job import PreviewJob
 
 FRAMEWORKS = ("tensorflow", "keras", "numpy", "scipy", "scikit-image")
 SOURCE_KEYS = ("image_name", "image_sha256", "roi", "plane", "channels", "rgb", "pixel_size_um")
