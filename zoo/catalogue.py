@@ -11,7 +11,6 @@ import logging
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ from zoo.documents import (
 )
 from zoo.errors import UserError
 from zoo.identifiers import check_slug, check_version
-from zoo.packages import ModelPackage, PackageInvalid, file_sha256, read_package, to_document
+from zoo.packages import ModelPackage, PackageInvalid, file_sha256, from_document, read_package, to_document
 from zoo.settings import Settings
 
 MODELS, VERSIONS = "models", "model_versions"
@@ -95,8 +94,7 @@ class Catalogue:
     def package(self, id: str, version: str | None = None) -> ModelPackage:
         """The package of a version, from its document: it was checked when it was published. Raises as above."""
         document = self.get(id, version)
-        known = {field.name: document[field.name] for field in fields(ModelPackage) if field.name != "path"}
-        return ModelPackage(path=self.blobs.path(document["package_sha256"]), **known)
+        return from_document(document, self.blobs.path(document["package_sha256"]))
 
     def search(
         self,

@@ -25,6 +25,11 @@ LOCAL_HEADER = struct.Struct("<4s5H3I2H")
 FLAG_ENCRYPTED, FLAG_DATA_DESCRIPTOR = 0x1, 0x8
 
 
+class PackageInvalid(UserError):
+    code = "package-invalid"
+    status = 422
+
+
 class ArchiveRefused(UserError):
     code = "archive-refused"
     status = 422

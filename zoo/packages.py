@@ -12,27 +12,22 @@ import shutil
 import threading
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from zoo.errors import UserError
-from zoo.package_archive import check_archive
+from zoo.package_archive import PackageInvalid, check_archive
+from zoo.package_variants import read_variants
 from zoo.settings import Settings
 
 DESCRIPTION_NAMES = ("rdf.yaml", "bioimageio.yaml")
 MAXIMUM_DESCRIPTION = 2**20
 MAXIMUM_CARD = 2**18
-HEADS = ("probability-mask", "watershed-instances")
+HEADS = ("probability-mask", "watershed-instances", "boundary-cells")
 RUNNABLE_WEIGHTS = ("keras_v3",)
 DEFAULT_STRIDE, DEFAULT_HALO = 32, 128
 # bioimageio.spec reads YAML with one loader for the whole process, which threads would break for each other.
 ONE_READER = threading.Lock()
-
-
-class PackageInvalid(UserError):
-    code = "package-invalid"
-    status = 422
 
 
 @dataclass(frozen=True)
@@ -42,7 +37,8 @@ class ModelPackage:
     `axes` is the order of the network's input and output tensors, such as "byxc". `pixel_size_um` is the side of the
     pixels the model was made for in micrometres, None when it has none; when `pixel_size_nominal`, it is only told,
     never used to resize. `stride` and `halo` are in the model's pixels. `cover` shows a result; `cover_before` the same
-    picture without it, or is empty.
+    picture without it, or is empty. `frames` are the counts of planes the package has networks for, of which
+    `variants` has the weights file and `variant_tests` the test input and output, where given.
     """
 
     path: Path
@@ -72,7 +68,7 @@ class ModelPackage:
     pixel_size_um: float | None
     pixel_size_nominal: bool
     grey_to_rgb: bool
-    frames: int
+    frames: tuple[int, ...]
     preview: dict[str, Any]
     samples: list[dict[str, Any]]
     cover: str
@@ -85,6 +81,8 @@ class ModelPackage:
     test_input: str = ""
     test_output: str = ""
     created: str = ""
+    variants: dict[int, str] = field(default_factory=dict)
+    variant_tests: dict[int, list[str]] = field(default_factory=dict)
 
     def open(self, member: str) -> bytes:
         """The bytes of one file of the package; raises `PackageInvalid` if it is not there."""
@@ -94,11 +92,13 @@ class ModelPackage:
             except KeyError as error:
                 raise PackageInvalid(f"The package {self.id} has no file {member!r}.") from error
 
-    def extract_weights(self, folder: Path) -> Path:
-        """Write the weights file into `folder` (made if missing) under its own base name; returns its path."""
+    def extract_weights(self, folder: Path, frames: int | None = None) -> Path:
+        """Write the weights file, of the standard's network or of that for `frames` planes, into `folder` (made if
+        missing) under its own base name; returns its path."""
         folder.mkdir(parents=True, exist_ok=True)
-        target = folder / Path(self.weights_file).name
-        with zipfile.ZipFile(self.path) as archive, archive.open(self.weights_file) as source, target.open("wb") as out:
+        member = self.weights_file if frames is None else self.variants[frames]
+        target = folder / Path(member).name
+        with zipfile.ZipFile(self.path) as archive, archive.open(member) as source, target.open("wb") as out:
             shutil.copyfileobj(source, out)
         return target
 
@@ -127,7 +127,10 @@ def read_package(path: Path, settings: Settings) -> ModelPackage:
         _check_files(archive, raw)
         card_file = _source(raw.get("documentation"))
         card = archive.read(card_file)[:MAXIMUM_CARD].decode("utf-8", "replace") if card_file else ""
-    return _package(path, size, raw, described, card)
+        config = (raw.get("config") or {}).get("zooscope") or {}
+        variants, variant_tests = read_variants(archive, config, _weights(described)[1])
+    package = _package(path, size, raw, described, card)
+    return replace(package, frames=tuple(variants), variants=variants, variant_tests=variant_tests)
 
 
 def _raw_description(archive: zipfile.ZipFile) -> dict[str, Any]:
@@ -289,7 +292,7 @@ def _package(path: Path, size: int, raw: dict[str, Any], described: Any, card: s
         pixel_size_um=pixel_size.get("value_um") or _micrometres(x_axis),
         pixel_size_nominal=bool(pixel_size.get("nominal", False)),
         grey_to_rgb=bool((config.get("input") or {}).get("grey_to_rgb", False)),
-        frames=int(config.get("frames", 1)),
+        frames=(1,),
         preview=dict(config.get("preview") or {}),
         samples=list(config.get("samples") or []),
         cover=covers[0],
@@ -305,6 +308,7 @@ def _package(path: Path, size: int, raw: dict[str, Any], described: Any, card: s
     )
 
 
+FRAME_KEYS = ("variants", "variant_tests")
 UNITS_UM = {"nanometer": 1e-3, "micrometer": 1.0, "millimeter": 1e3, "angstrom": 1e-4}
 
 
@@ -316,4 +320,16 @@ def _micrometres(axis: Any) -> float | None:
 def to_document(package: ModelPackage) -> dict[str, Any]:
     """The document of one model version: everything of the package but its path."""
     document = {name: value for name, value in package.__dict__.items() if name != "path"}
+    for name in FRAME_KEYS:
+        document[name] = {str(frames): value for frames, value in document[name].items()}
+    document["frames"] = list(package.frames)
     return document | {"package_sha256": package.sha256, "package_bytes": package.size}
+
+
+def from_document(document: dict[str, Any], path: Path) -> ModelPackage:
+    """The package of a version's document, whose zip is at `path`; what older documents lack is as by default."""
+    known = {each.name: document[each.name] for each in fields(ModelPackage) if each.name in document}
+    for name in FRAME_KEYS:
+        known[name] = {int(frames): value for frames, value in known.get(name, {}).items()}
+    known["variants"] = known["variants"] or {1: document["weights_file"]}
+    return ModelPackage(**known | {"path": path, "frames": tuple(known["variants"])})
