@@ -14,7 +14,11 @@ from pathlib import Path
 
 import keras
 
-RECIPES = {"nuclei": "worker.training.nuclei", "em-mitochondria": "worker.training.mitochondria"}
+RECIPES = {
+    "nuclei": "worker.training.nuclei",
+    "em-membranes": "worker.training.membranes",
+    "em-mitochondria": "worker.training.mitochondria",
+}
 
 
 def main() -> None:

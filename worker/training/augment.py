@@ -78,3 +78,31 @@ def random_intensity(images: tf.Tensor, *, invert_chance: float = 0.0, grey_chan
     noise = tf.random.normal(tf.concat([tf.shape(images)[:3], [1]], 0))
     strength = tf.maximum(_per_sample(images, -0.06, 0.08), 0.0)
     return images + noise * strength
+
+
+def random_elastic(stack: tf.Tensor, *, amplitude: float, spacing: int) -> tf.Tensor:
+    """Bend (batch, y, x, channel) by a smooth random field, bilinear, clamped at the edges (Simard et al. 2003).
+
+    The field is drawn on a grid of about `spacing` pixels, normal with a standard deviation that is itself drawn for
+    each picture between 0 and `amplitude` pixels, and upsampled bicubically.
+    """
+    batch, height, width, channels = (tf.shape(stack)[axis] for axis in range(4))
+    strength = _per_sample(stack, 0.0, amplitude)
+    grid = tf.random.normal([batch, height // spacing + 2, width // spacing + 2, 2]) * strength
+    field = tf.image.resize(grid, [height, width], method="bicubic")
+    y = tf.range(height, dtype=tf.float32)[None, :, None] + field[..., 0]
+    x = tf.range(width, dtype=tf.float32)[None, None, :] + field[..., 1]
+    y = tf.clip_by_value(y, 0.0, tf.cast(height - 1, tf.float32))
+    x = tf.clip_by_value(x, 0.0, tf.cast(width - 1, tf.float32))
+    top = tf.minimum(tf.cast(y, tf.int32), height - 2)
+    left = tf.minimum(tf.cast(x, tf.int32), width - 2)
+    down, right = (y - tf.cast(top, tf.float32))[..., None], (x - tf.cast(left, tf.float32))[..., None]
+    pixels = tf.reshape(stack, [batch, height * width, channels])
+    first = tf.reshape(top * width + left, [batch, height * width])
+
+    def corner(offset: tf.Tensor) -> tf.Tensor:
+        return tf.reshape(tf.gather(pixels, first + offset, batch_dims=1), tf.shape(stack))
+
+    above = corner(tf.constant(0)) * (1 - right) + corner(tf.constant(1)) * right
+    below = corner(width) * (1 - right) + corner(width + 1) * right
+    return above * (1 - down) + below * down

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy import ndimage
+from skimage.morphology import skeletonize
 
 
 def average_precision(truth: np.ndarray, found: np.ndarray, overlap: float = 0.5) -> float:
@@ -23,3 +25,18 @@ def dice(truth: np.ndarray, found: np.ndarray) -> float:
     """Dice coefficient of two boolean masks; 1 where both are empty."""
     total = int(truth.sum()) + int(found.sum())
     return 2 * int((truth & found).sum()) / total if total else 1.0
+
+
+def skeleton_f1(truth: np.ndarray, found: np.ndarray, tolerance: float = 2.0) -> tuple[float, float, float]:
+    """F1, precision and recall of the skeletons of two boolean masks (y, x), within `tolerance` pixels.
+
+    Precision is the share of the found skeleton's pixels that have one of the true skeleton at most so far away,
+    recall the share of the true skeleton's pixels that have one of the found skeleton.
+    """
+    true_line, found_line = skeletonize(truth), skeletonize(found)
+    if not true_line.any() or not found_line.any():
+        same = float(true_line.any() == found_line.any())
+        return same, same, same
+    precision = float((ndimage.distance_transform_edt(~true_line)[found_line] <= tolerance).mean())
+    recall = float((ndimage.distance_transform_edt(~found_line)[true_line] <= tolerance).mean())
+    return 2 * precision * recall / max(precision + recall, 1e-12), precision, recall
