@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from zoo.package_archive import PackageInvalid, check_archive
+from zoo.package_heads import check_head
 from zoo.package_variants import read_variants
 from zoo.settings import Settings
 
 DESCRIPTION_NAMES = ("rdf.yaml", "bioimageio.yaml")
 MAXIMUM_DESCRIPTION = 2**20
 MAXIMUM_CARD = 2**18
-HEADS = ("probability-mask", "watershed-instances", "boundary-cells")
 RUNNABLE_WEIGHTS = ("keras_v3",)
 DEFAULT_STRIDE, DEFAULT_HALO = 32, 128
 # bioimageio.spec reads YAML with one loader for the whole process, which threads would break for each other.
@@ -230,19 +230,6 @@ def _weights(described: Any) -> tuple[str, str, str]:
     )
 
 
-def _head(config: dict[str, Any], output_channels: list[str]) -> dict[str, Any]:
-    head = dict(config.get("head") or {"kind": "probability-mask", "channel": 0})
-    if head.get("kind") not in HEADS:
-        raise PackageInvalid(f"The head {head.get('kind')!r} is not known.", f"Known heads: {', '.join(HEADS)}.")
-    for role in ("channel", "foreground", "distance"):
-        index = head.get(role, 0)
-        if not isinstance(index, int) or not 0 <= index < len(output_channels):
-            raise PackageInvalid(
-                f"The head's {role} is {index!r}; the model has {len(output_channels)} output channels."
-            )
-    return head
-
-
 def _operators(entries: Any) -> list[dict[str, Any]]:
     return [entry.model_dump(mode="json", exclude_none=True) for entry in entries]
 
@@ -285,7 +272,7 @@ def _package(path: Path, size: int, raw: dict[str, Any], described: Any, card: s
         weights_format=weights_format,
         weights_file=weights_file,
         weights_sha256=weights_sha256,
-        head=_head(config, outputs),
+        head=check_head(config, outputs),
         ert=dict(config.get("ert") or {}),
         stride=int(config.get("stride", DEFAULT_STRIDE)),
         halo=int(config.get("halo", halo or DEFAULT_HALO)),
