@@ -51,6 +51,11 @@ def delay_seconds(seconds: float) -> int:
     return min(max(1, math.ceil(seconds)), LONGEST_DELAY)
 
 
+def priority_of(client: greenstalk.Client, job: greenstalk.Job) -> int:
+    """The job's own priority: releasing it without one would give it another place in the queue."""
+    return int(client.stats_job(job)["pri"])
+
+
 class Connection:
     """One client on a socket of ours. Used by one thread at a time."""
 
@@ -117,7 +122,11 @@ class Reserved:
 
     def release(self, seconds: float) -> None:
         """Give it back; it becomes ready after `seconds`, at least one."""
-        self._settle(lambda: self._client.release(self._job, delay=delay_seconds(seconds)))
+
+        def release() -> None:
+            self._client.release(self._job, priority_of(self._client, self._job), delay_seconds(seconds))
+
+        self._settle(release)
 
     def delete(self) -> None:
         self._settle(lambda: self._client.delete(self._job))

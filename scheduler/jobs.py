@@ -51,8 +51,8 @@ class JobRequest:
     rerun_of: str | None = None
 
 
-def new_body(request: JobRequest, ert_seconds: float, input_size: int, now: float) -> Body:
-    """The document of a job that is accepted now and not yet queued."""
+def new_body(request: JobRequest, ert_seconds: float, input_size: int, priority: int, now: float) -> Body:
+    """The document of a job that is accepted now and not yet queued; `priority` as `scheduler.fairness` gives it."""
     return {
         "uuid": new_uuid(),
         "kind": request.kind,
@@ -74,7 +74,7 @@ def new_body(request: JobRequest, ert_seconds: float, input_size: int, now: floa
         "lost_claims": 0,
         "lease": None,
         "last_lease": None,
-        "queue": {"tube": TUBE_PREFIX + request.kind, "job_id": None, "broker": None},
+        "queue": {"tube": TUBE_PREFIX + request.kind, "job_id": None, "broker": None, "priority": priority},
         "progress": {"stage": "queued", "fraction": 0.0, "message": "", "at": now},
         "error": None,
         "result": None,
@@ -181,14 +181,17 @@ class Jobs:
         return self.search(Query(filters=filters | {"deleted": [False]}, sort="created_at", size=1)).total
 
     def before(self, body: Mapping[str, Any]) -> int:
-        """How many queued jobs of the same tube were created before this one."""
-        query = Query(
-            filters={"state": ["queued"], "queue.tube": [body["queue"]["tube"]], "deleted": [False]},
+        """How many queued jobs will be handed out before this one: of a smaller priority, or as old and of the same."""
+        priority = body["queue"]["priority"]
+        waiting = {"state": ["queued"], "deleted": [False]}
+        sooner = Query(filters=waiting, ranges={"queue.priority": (None, priority - 1)}, sort="created_at", size=1)
+        alike = Query(
+            filters=waiting | {"queue.priority": [priority]},
             ranges={"created_at": (None, body["created_at"])},
             sort="created_at",
             size=1,
         )
-        return max(0, self.search(query).total - 1)
+        return self.search(sooner).total + max(0, self.search(alike).total - 1)
 
 
 def now() -> float:

@@ -133,7 +133,8 @@ def put_entry(queue: Queue, tokens: Tokens, jobs: Jobs, body: Mapping[str, Any])
     """
     entry = Entry(body["uuid"], body["kind"], body["kind"], body["attempt"], tokens.make(body))
     known = handle_of(body)
-    handle = queue.put(body["queue"]["tube"], entry.to_bytes(), delay=leases.remaining(body, now()))
+    place = body["queue"]
+    handle = queue.put(place["tube"], entry.to_bytes(), place["priority"], delay=leases.remaining(body, now()))
 
     def enter(body: Body) -> bool | None:
         if handle_of(body) != known or body["state"] in FINAL_STATES:

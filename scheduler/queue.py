@@ -13,7 +13,16 @@ from typing import Any, TypeVar
 
 import greenstalk
 
-from scheduler.connection import Connection, Handle, QueueDown, QueueDraining, Reserved, broken_is_down, delay_seconds
+from scheduler.connection import (
+    Connection,
+    Handle,
+    QueueDown,
+    QueueDraining,
+    Reserved,
+    broken_is_down,
+    delay_seconds,
+    priority_of,
+)
 from scheduler.entry import entry_uuid
 from zoo.settings import BadSetting
 
@@ -24,6 +33,7 @@ MAXIMUM_BODY = 65535
 # The window between reserve and release: token check and lease. Not the runtime.
 RESERVED_SECONDS = 60
 IDLE_CONNECTIONS = 8
+DEFAULT_PRIORITY = greenstalk.DEFAULT_PRIORITY
 
 T = TypeVar("T")
 
@@ -89,13 +99,13 @@ class Queue:
         with self.connection() as connection, broken_is_down():
             return use(connection)
 
-    def put(self, tube: str, body: bytes, delay: float = 0.0) -> Handle:
-        """Put a job into `tube`; raises QueueDraining when beanstalkd takes no more."""
+    def put(self, tube: str, body: bytes, priority: int = DEFAULT_PRIORITY, delay: float = 0.0) -> Handle:
+        """Put a job into `tube`, the smallest priority first; raises QueueDraining when beanstalkd takes no more."""
 
         def use(connection: Connection) -> Handle:
             connection.use(tube)
             seconds = delay_seconds(delay) if delay > 0 else 0
-            job_id = connection.client.put(body, delay=seconds, ttr=RESERVED_SECONDS)
+            job_id = connection.client.put(body, priority, seconds, RESERVED_SECONDS)
             # A tube vanishes only when nobody uses it any more, and a job's log has a tube of its own.
             connection.use(greenstalk.DEFAULT_TUBE)
             return Handle(job_id, connection.broker)
@@ -150,7 +160,9 @@ class Queue:
             if _state(connection, handle, uuid) not in ("delayed", "ready"):
                 return False
             job = connection.client.reserve_job(handle.job_id)
-            connection.client.release(job, delay=delay_seconds(seconds) if seconds > 0 else 0)
+            connection.client.release(
+                job, priority_of(connection.client, job), delay_seconds(seconds) if seconds > 0 else 0
+            )
             return True
 
         return self._unless_gone(use)

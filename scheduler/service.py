@@ -20,6 +20,7 @@ from scheduler.contract import FINAL_STATES, Claim, ReserveRequest
 from scheduler.ending import Ending
 from scheduler.ert import lease_seconds
 from scheduler.events import EventHub
+from scheduler.fairness import next_priority
 from scheduler.jobs import TUBE_PREFIX, Body, JobRequest, Jobs, handle_of, new_body, note, now
 from scheduler.logs import Logs
 from scheduler.maintenance import Maintenance, mark_deleted, put_entry
@@ -109,7 +110,8 @@ class Scheduler:
                     "Wait until some are done, or cancel some.",
                 )
             size = self.blobs.size(request.input_sha256)
-            stored = self._jobs.create(new_body(request, ert, size, now()))
+            priority = next_priority(self._jobs, request.kind, request.owner)
+            stored = self._jobs.create(new_body(request, ert, size, priority, now()))
         try:
             put_entry(self._queue, self._tokens, self._jobs, stored.body)
         except (QueueDown, QueueDraining):

@@ -58,7 +58,7 @@ def test_malformed_entries_are_buried_and_the_jobs_behind_them_done(
 ) -> None:
     bare.use("zooscope.preview")
     for data in MALFORMED.values():
-        bare.put(data)
+        bare.put(data, priority=0)
     uuid = parts.submit()
     assert worker.claim().uuid == uuid
     assert bare.stats()["current-jobs-buried"] == len(MALFORMED)

@@ -74,14 +74,14 @@ def test_an_idle_reserve_finds_what_was_lost(parts: Parts, worker: Worker, bare:
 
 
 def test_a_job_whose_submission_was_cut_off_before_the_queue(parts: Parts, worker: Worker) -> None:
-    body = new_body(parts.request(), 1.0, 5, time.time() - 10)
+    body = new_body(parts.request(), 1.0, 5, 0, time.time() - 10)
     parts.scheduler._jobs.create(body)
     assert worker.claim().uuid == body["uuid"]
 
 
 def test_recovery_leaves_a_fresh_submission_and_sound_entries_alone(parts: Parts, bare: greenstalk.Client) -> None:
     parts.submit()
-    parts.scheduler._jobs.create(new_body(parts.request(), 1.0, 5, time.time()))
+    parts.scheduler._jobs.create(new_body(parts.request(), 1.0, 5, 0, time.time()))
     recover(parts)
     assert bare.stats()["current-jobs-ready"] == 1
 
@@ -89,7 +89,7 @@ def test_recovery_leaves_a_fresh_submission_and_sound_entries_alone(parts: Parts
 def test_a_second_entry_of_a_job_is_deleted(parts: Parts, worker: Worker, bare: greenstalk.Client) -> None:
     uuid = parts.submit(estimate_seconds=60.0)
     stale = parts.scheduler._jobs.get(uuid).body | {
-        "queue": {"tube": "zooscope.preview", "job_id": None, "broker": None}
+        "queue": {"tube": "zooscope.preview", "job_id": None, "broker": None, "priority": 0}
     }
     put_entry(parts.scheduler._queue, parts.scheduler._tokens, parts.scheduler._jobs, stale)
     assert bare.stats()["current-jobs-ready"] == 2

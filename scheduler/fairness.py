@@ -1,0 +1,35 @@
+"""In which order jobs are handed out: kinds before kinds, and within a kind everyone's next job in turn.
+
+Start-time fair queueing (Goyal, Vin and Cheng 1996) with every job of the same weight: a job's turn is one after its
+owner's last one, but never before the turn that is being served now. Who has a hundred jobs waiting lets everybody
+else's first one pass, and nobody who comes later can keep an old job waiting for ever. The turn travels as
+beanstalkd's priority, so that the order costs nothing when a job is handed out.
+"""
+
+from __future__ import annotations
+
+from scheduler.jobs import Jobs
+from zoo.documents import Query
+
+# What a person waits for comes first, pieces of a data set last.
+KINDS = ("preview", "check", "evaluate", "train", "run")
+TURNS_PER_KIND = 2**24
+
+
+def base(kind: str) -> int:
+    """The priority of the first turn of a kind; beanstalkd serves the smallest number first."""
+    return (KINDS.index(kind) if kind in KINDS else len(KINDS)) * TURNS_PER_KIND
+
+
+def next_priority(jobs: Jobs, kind: str, owner: str) -> int:
+    """The priority of a job that `owner` submits now."""
+    first = base(kind)
+    served = _outermost(jobs, {"state": ["queued"], "kind": [kind]}, last=False, otherwise=first)
+    mine = _outermost(jobs, {"state": ["queued", "running"], "kind": [kind], "owner": [owner]}, last=True, otherwise=-1)
+    return min(max(served, mine + 1), first + TURNS_PER_KIND - 1)
+
+
+def _outermost(jobs: Jobs, filters: dict[str, list[str]], *, last: bool, otherwise: int) -> int:
+    query = Query(filters=filters | {"deleted": [False]}, sort="queue.priority", descending=last, size=1)
+    found = jobs.search(query).items
+    return int(found[0].body["queue"]["priority"]) if found else otherwise
