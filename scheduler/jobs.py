@@ -183,7 +183,7 @@ class Jobs:
     def before(self, body: Mapping[str, Any]) -> int:
         """How many queued jobs will be handed out before this one: of a smaller priority, or as old and of the same."""
         priority = body["queue"]["priority"]
-        waiting = {"state": ["queued"], "deleted": [False]}
+        waiting: dict[str, list[Any]] = {"state": ["queued"], "deleted": [False]}
         sooner = Query(filters=waiting, ranges={"queue.priority": (None, priority - 1)}, sort="created_at", size=1)
         alike = Query(
             filters=waiting | {"queue.priority": [priority]},
