@@ -74,7 +74,7 @@ class WarmModel:
 
     def __init__(self, package: ModelPackage, device: str) -> None:
         self.sha256 = package.sha256
-        self.stride, self.halo = package.stride, package.halo
+        self.stride, self.halo, self.output_stride = package.stride, package.halo, package.output_stride
         self.output_channels = len(package.output_channels)
         self.on_gpu = device != "cpu"
         with tempfile.TemporaryDirectory(prefix="zooscope-model-") as folder:
@@ -95,10 +95,11 @@ class WarmModel:
         self._check(forward(tf.zeros((1, side, side, package.channels))), side)
 
     def _check(self, maps: tf.Tensor, side: int) -> None:
-        if tuple(maps.shape) != (1, side, side, self.output_channels):
+        cells = side // self.output_stride
+        if tuple(maps.shape) != (1, cells, cells, self.output_channels):
             raise ModelUnrunnable(
                 f"The network makes an array of shape {tuple(maps.shape)} of a plane of {side} x {side} pixels; "
-                f"its description promises {self.output_channels} maps of the same size."
+                f"its description promises {self.output_channels} maps of {cells} x {cells}."
             )
 
     def predict(
@@ -120,7 +121,7 @@ class WarmModel:
             batch: tiles at once; None: as fits the device.
 
         Returns:
-            (y, x, map) float32.
+            (y, x, map) float32, a cell every `output_stride` pixels.
 
         Raises:
             OutOfMemory: a single smallest tile does not fit.
@@ -136,7 +137,7 @@ class WarmModel:
 
     def _run(self, plane: np.ndarray, grid: Grid, batch: int, step: Callable[[int, int], None]) -> np.ndarray:
         padded = pad_to(plane, grid.padded)
-        maps = np.empty((*grid.shape, self.output_channels), np.float32)
+        maps = np.empty((*grid.map_shape(self.output_stride), self.output_channels), np.float32)
         flying: deque[tuple[tuple[Tile, ...], tf.Tensor]] = deque()
         done = 0
 
@@ -144,7 +145,7 @@ class WarmModel:
             nonlocal done
             tiles, made = flying.popleft()
             for tile, part in zip(tiles, made.numpy(), strict=True):
-                tile.stitch(part, maps)
+                tile.stitch(part, maps, self.output_stride)
             done += len(tiles)
             step(done, len(grid.tiles))
 

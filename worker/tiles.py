@@ -3,7 +3,7 @@
 The plane is padded once, by reflection, to the network's stride. Tiles are windows of one shape inside that plane,
 with origins on the stride, shifted inward at the border: a window meets the network's own border padding only where
 the plane ends, exactly as the untiled plane does. Each window gives away a halo on its inner sides, so what is kept
-of it never depended on where it was cut.
+of it never depended on where it was cut. Maps may be coarser than the plane, with a cell every `output_stride` pixels.
 """
 
 from __future__ import annotations
@@ -29,10 +29,15 @@ class Tile:
         """The window's pixels, a view (window y, window x, channel)."""
         return padded[self.y : self.y + window[0], self.x : self.x + window[1]]
 
-    def stitch(self, maps: np.ndarray, into: np.ndarray) -> None:
-        """Copy the core of the window's `maps` (y, x, channel) to its place in the plane."""
-        (top, bottom), (left, right) = self.core_y, self.core_x
-        into[top:bottom, left:right] = maps[top - self.y : bottom - self.y, left - self.x : right - self.x]
+    def stitch(self, maps: np.ndarray, into: np.ndarray, output_stride: int = 1) -> None:
+        """Copy the core of the window's `maps` (y, x, channel) to its place in the plane's, on the same grid."""
+        (top, bottom), (left, right) = ((lo // output_stride, -(-hi // output_stride)) for lo, hi in self.cores)
+        y, x = self.y // output_stride, self.x // output_stride
+        into[top:bottom, left:right] = maps[top - y : bottom - y, left - x : right - x]
+
+    @property
+    def cores(self) -> tuple[Span, Span]:
+        return self.core_y, self.core_x
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,10 @@ class Grid:
     padded: tuple[int, int]
     window: tuple[int, int]
     tiles: tuple[Tile, ...]
+
+    def map_shape(self, output_stride: int = 1) -> tuple[int, int]:
+        """(y, x) of the plane's maps; the last cell of a row or column may reach beyond the plane."""
+        return -(-self.shape[0] // output_stride), -(-self.shape[1] // output_stride)
 
 
 def make_grid(shape: tuple[int, int], *, tile: int | None, stride: int, halo: int) -> Grid:

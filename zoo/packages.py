@@ -84,6 +84,11 @@ class ModelPackage:
     variants: dict[int, str] = field(default_factory=dict)
     variant_tests: dict[int, list[str]] = field(default_factory=dict)
 
+    @property
+    def output_stride(self) -> int:
+        """Pixels from one cell of the network's maps to the next: above 1 for detectors on a grid."""
+        return int(self.head.get("stride", 1))
+
     def open(self, member: str) -> bytes:
         """The bytes of one file of the package; raises `PackageInvalid` if it is not there."""
         with zipfile.ZipFile(self.path) as archive:

@@ -62,6 +62,26 @@ def test_batches_hold_all_tiles_in_order() -> None:
     assert tuple(tile for group in groups for tile in group) == tiles
 
 
+@given(
+    height=st.integers(1, 300), width=st.integers(1, 300), tile=st.integers(8, 150), halo=st.integers(0, 40),
+    cell=st.sampled_from([1, 2, 8, 16]),
+)  # fmt: skip
+def test_every_cell_of_a_coarse_map_comes_from_the_window_that_answers_for_it(
+    height: int, width: int, tile: int, halo: int, cell: int
+) -> None:
+    grid = make_grid((height, width), tile=tile, stride=16, halo=halo)
+    whole = np.arange(grid.padded[0] // cell * (grid.padded[1] // cell), dtype=np.float32)
+    whole = whole.reshape(grid.padded[0] // cell, -1, 1)
+    made = np.full((*grid.map_shape(cell), 1), np.nan, np.float32)
+    for one in grid.tiles:
+        rows, columns = (
+            slice(origin // cell, (origin + side) // cell)
+            for origin, side in zip((one.y, one.x), grid.window, strict=True)
+        )
+        one.stitch(whole[rows, columns], made, cell)
+    assert np.array_equal(made, whole[: made.shape[0], : made.shape[1]])
+
+
 @pytest.fixture(scope="module")
 def network():
     import keras
