@@ -15,9 +15,11 @@ from pathlib import Path
 import keras
 
 RECIPES = {
+    "blood-cells": "worker.training.blood_cells",
     "nuclei": "worker.training.nuclei",
     "em-membranes": "worker.training.membranes",
     "em-mitochondria": "worker.training.mitochondria",
+    "em-mitochondria-planes": "worker.training.mitochondria_planes",
 }
 
 

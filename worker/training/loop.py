@@ -22,7 +22,8 @@ Batch = tuple[np.ndarray, np.ndarray]
 @dataclass(frozen=True)
 class Plan:
     """How long and how fast to train. `evaluate_every` and `steps` count optimiser steps; after `minutes` the run is
-    saved and ends, to be resumed."""
+    saved and ends, to be resumed. With `averaging` above 0, what is scored and kept is the running mean of the weights,
+    of which each step keeps that share (Polyak & Juditsky 1992)."""
 
     steps: int
     peak_rate: float = 2e-3
@@ -30,6 +31,7 @@ class Plan:
     evaluate_every: int = 250
     weight_decay: float = 1e-4
     minutes: float = math.inf
+    averaging: float = 0.0
 
     def rate(self, step: int) -> float:
         if step < self.warm_up:
@@ -52,7 +54,11 @@ def train(
     optimizer = keras.optimizers.AdamW(plan.peak_rate, weight_decay=plan.weight_decay, clipnorm=1.0)
     optimizer.build(model.trainable_variables)
     step_now = tf.Variable(0, dtype=tf.int64)
+    kept = keras.models.clone_model(model) if plan.averaging else model
+    kept.set_weights(model.get_weights())
     checkpoint = tf.train.Checkpoint(model=model, optimizer=optimizer, step=step_now)
+    if plan.averaging:
+        checkpoint.average = kept
     manager = tf.train.CheckpointManager(checkpoint, str(folder / "checkpoints"), max_to_keep=2)
     state_file, best_file = folder / "state.json", folder / "best.weights.h5"
     state: dict = {"best": -1.0, "seconds": 0.0, "history": []}
@@ -68,6 +74,12 @@ def train(
             value = loss(targets, model(images, training=True))
         gradients = tape.gradient(value, model.trainable_variables)
         optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+        if plan.averaging:
+            # Less inertia at first, or the mean would long remember the random start.
+            now = tf.cast(step_now, tf.float32)
+            inertia = tf.minimum(plan.averaging, (1 + now) / (10 + now))
+            for mean, weight in zip(kept.weights, model.weights, strict=True):
+                mean.assign(inertia * mean + (1 - inertia) * weight)
         return value
 
     losses, started = [], time.monotonic()
@@ -78,7 +90,7 @@ def train(
         step_now.assign_add(1)
         if int(step_now) % plan.evaluate_every and int(step_now) < plan.steps and time.monotonic() < ends:
             continue
-        score = evaluate(model)
+        score = evaluate(kept)
         state["seconds"] += time.monotonic() - started
         started = time.monotonic()
         state["history"].append({"step": int(step_now), "loss": float(np.mean(losses)), "score": score})
@@ -89,7 +101,7 @@ def train(
         losses = []
         if score > state["best"]:
             state["best"] = score
-            model.save_weights(best_file)
+            kept.save_weights(best_file)
         manager.save()
         state_file.write_text(json.dumps(state, indent=1))
         if time.monotonic() >= ends:
