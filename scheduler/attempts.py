@@ -20,6 +20,7 @@ from scheduler.jobs import Body, JobMissing, Jobs, handle_of, note, now
 from scheduler.logs import Logs
 from scheduler.queue import Queue
 from scheduler.reaper import Reaper
+from scheduler.runtimes import Runtimes
 from scheduler.workers import Workers
 from zoo.blobs import Blob, DiskBlobs
 from zoo.documents import Stored
@@ -58,6 +59,7 @@ class Attempts:
         reaper: Reaper,
         ending: Ending,
         workers: Workers,
+        runtimes: Runtimes,
         settings: Settings,
     ) -> None:
         self._jobs = jobs
@@ -67,6 +69,7 @@ class Attempts:
         self._reaper = reaper
         self._ending = ending
         self._workers = workers
+        self._runtimes = runtimes
         self._settings = settings
 
     def start(self, uuid: str, lease: str) -> dict[str, float]:
@@ -175,8 +178,22 @@ class Attempts:
             leases.finish(body, "done", now())
             return None
 
-        self._end(uuid, lease, accept)
+        body = self._end(uuid, lease, accept).body
+        self._learn(body)
         self._ending.settle_and_delete(uuid)
+
+    def _learn(self, body: Mapping[str, Any]) -> None:
+        """Let the job's runtime teach the next estimate. A result is not refused for what cannot be learned from it."""
+        load = body["result"]["timings"].get("loading", 0.0)
+        if not body["work"] or not isinstance(load, int | float):
+            return
+        seconds = body["finished_at"] - body["started_at"] - load
+        try:
+            self._runtimes.record(
+                body["model"]["package_sha256"], body["result"]["device"], body["work"], seconds, float(load)
+            )
+        except ZooscopeError as error:
+            log.warning("job %s: its runtime is not learned: %s", body["uuid"], error)
 
     def _result_file(self, body: Body, name: str, sha256: str) -> dict[str, Any]:
         uploaded = body["lease"]["files"].get(name)

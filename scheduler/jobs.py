@@ -38,7 +38,9 @@ class JobContended(Unavailable):
 
 @dataclass(frozen=True)
 class JobRequest:
-    """What `web` asks for. Seconds are those of `scheduler.ert.Estimate`; `source` says where the input came from."""
+    """What `web` asks for. Seconds are those of `scheduler.ert.Estimate`; `source` says where the input came from;
+    `work` is the megapixels that the model will see times its passes over them, 0 when not known.
+    """
 
     kind: str
     owner: str
@@ -48,6 +50,8 @@ class JobRequest:
     source: Mapping[str, Any]
     estimate_seconds: float
     load_seconds: float
+    ert_seconds: float | None = None
+    work: float = 0.0
     rerun_of: str | None = None
 
 
@@ -70,6 +74,7 @@ def new_body(request: JobRequest, ert_seconds: float, input_size: int, priority:
             "load_s": request.load_seconds,
             "ert_seconds": ert_seconds,
         },
+        "work": request.work,
         "attempt": 0,
         "lost_claims": 0,
         "lease": None,

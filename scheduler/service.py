@@ -10,7 +10,7 @@ import math
 import re
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from scheduler import leases
@@ -18,7 +18,7 @@ from scheduler.attempts import Attempts
 from scheduler.claims import Claims
 from scheduler.contract import FINAL_STATES, Claim, ReserveRequest
 from scheduler.ending import Ending
-from scheduler.ert import lease_seconds
+from scheduler.ert import lease_seconds, prior
 from scheduler.events import EventHub
 from scheduler.fairness import next_priority
 from scheduler.jobs import TUBE_PREFIX, Body, JobRequest, Jobs, handle_of, new_body, note, now
@@ -26,6 +26,7 @@ from scheduler.logs import Logs
 from scheduler.maintenance import Maintenance, mark_deleted, put_entry
 from scheduler.queue import Queue, QueueDown, QueueDraining
 from scheduler.reaper import Reaper
+from scheduler.runtimes import Figures, Runtimes
 from scheduler.tokens import Tokens
 from scheduler.workers import Workers
 from zoo.blobs import DiskBlobs
@@ -84,8 +85,9 @@ class Scheduler:
         self._ending = Ending(self._jobs, self._queue, self._logs, reaper)
         self._claims = Claims(self._jobs, self._queue, self._tokens, self._ending, settings)
         self._workers = Workers()
+        self._runtimes = Runtimes(documents)
         self.attempts = Attempts(
-            self._jobs, self._queue, self._logs, blobs, reaper, self._ending, self._workers, settings
+            self._jobs, self._queue, self._logs, blobs, reaper, self._ending, self._workers, self._runtimes, settings
         )
         self.maintenance = Maintenance(self._jobs, self._queue, self._logs, self._tokens, self._ending, settings)
         self._closing = threading.Event()
@@ -99,7 +101,9 @@ class Scheduler:
 
     def submit(self, request: JobRequest) -> dict[str, Any]:
         """Accept a job and queue it; returns its body. Raises TooManyJobs, InputGone, Unavailable: then it is not."""
-        ert = lease_seconds(request.estimate_seconds + request.load_seconds, self.settings)
+        ert = request.ert_seconds or lease_seconds(
+            request.estimate_seconds + request.load_seconds, self.settings.ert_slack, self.settings
+        )
         with self.blob_lock:
             if not self.blobs.exists(request.input_sha256):
                 raise InputGone("The region of this preview is no longer stored.", "Choose the image and region again.")
@@ -120,6 +124,10 @@ class Scheduler:
                 self._jobs.remove(stored.id, stored.revision)
                 raise
         return self.job(stored.id)
+
+    def figures(self, package_sha256: str, claimed: Mapping[str, Any], device: str) -> Figures:
+        """Seconds that a model takes on a kind of device: learned from finished jobs, before them as `claimed`."""
+        return self._runtimes.figures(package_sha256, device, prior(claimed, device))
 
     def job(self, uuid: str) -> dict[str, Any]:
         """The job's body, with its `revision`; raises JobMissing."""
