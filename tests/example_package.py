@@ -21,6 +21,23 @@ INSTANCES_HEAD = {
     "smoothing": 1.0,
     "minimum_area_px": 5,
 }
+GRID_HEAD = {
+    "kind": "grid-detector",
+    "stride": 8,
+    "classes": [
+        {"object": "red cell", "objects": "red cells", "colour": "#D55E00"},
+        {"object": "platelet", "objects": "platelets", "colour": "#009E73", "threshold": 0.2},
+    ],
+    "scores": [0, 1],
+    "offset": [2, 3],
+    "size": [4, 5],
+    "threshold": 0.5,
+    "overlap": 0.5,
+}
+OUTPUTS = {
+    "watershed-instances": ["foreground", "distance"],
+    "grid-detector": ["red_cell", "platelet", "offset_x", "offset_y", "log_width", "log_height"],
+}
 
 
 def make_package(
@@ -36,7 +53,7 @@ def make_package(
 ) -> Path:
     """Write a package named after `out`'s stem; `zooscope` overrides keys of `config.zooscope`."""
     head = head or MASK_HEAD
-    outputs = ["foreground", "distance"] if head["kind"] == "watershed-instances" else ["object"]
+    outputs, cells = OUTPUTS.get(head["kind"], ["object"]), 136 // head.get("stride", 1)
     rng = np.random.default_rng(3)
     pixels = rng.integers(0, 255, (136, 136, channels), dtype=np.uint8)
     with tempfile.TemporaryDirectory() as folder:
@@ -45,7 +62,7 @@ def make_package(
             weights = here / "model.keras"
             weights.write_bytes(b"stands in for a network")
         np.save(here / "test_input.npy", pixels[None].astype(np.float32))
-        np.save(here / "test_output.npy", rng.random((1, 136, 136, len(outputs)), np.float32))
+        np.save(here / "test_output.npy", rng.random((1, cells, cells, len(outputs)), np.float32))
         (here / "README.md").write_text("# Test model\n\n# Validation\n\nNone.\n")
         shown = Image.fromarray(pixels[..., 0] if channels == 1 else pixels)
         shown.save(here / "sample_1.png")
@@ -78,6 +95,7 @@ def make_package(
             stride=8,
             halo=64,
             pixel_size_um=pixel_size_um,
+            output_stride=head.get("stride", 1),
             test_input=here / "test_input.npy",
             test_output=here / "test_output.npy",
             sample=here / "sample_1.png",

@@ -19,7 +19,8 @@ class PackageParts:
     """What goes into a package. Files are paths on disk; they keep their base names in the zip.
 
     `pixel_size_um` goes into the axes when it is a property of the training images (`nominal` False in
-    `zooscope["pixel_size"]`). `zooscope` becomes `config.zooscope`. Axes are always (batch, y, x, channel).
+    `zooscope["pixel_size"]`). `zooscope` becomes `config.zooscope`. Axes are always (batch, y, x, channel); the maps
+    have a cell every `output_stride` pixels, and `halo` is in pixels of the input.
     """
 
     id: str
@@ -46,6 +47,8 @@ class PackageParts:
     test_output: Path
     sample: Path
     attachments: list[Path] = field(default_factory=list)
+    output_stride: int = 1
+    output_range: tuple[float | None, float | None] = (0.0, 1.0)
     bioimageio: dict[str, Any] = field(default_factory=dict)
     zooscope: dict[str, Any] = field(default_factory=dict)
 
@@ -98,9 +101,9 @@ def _describe(parts: PackageParts) -> Any:
     )
     maps = v0_5.OutputTensorDescr(
         id=v0_5.TensorId("maps"),
-        axes=[v0_5.BatchAxis(), *(_output_axis(name, parts.halo, scale) for name in ("y", "x")), _maps_axis(parts)],
+        axes=[v0_5.BatchAxis(), *(_output_axis(name, parts, scale) for name in ("y", "x")), _maps_axis(parts)],
         test_tensor=FileDescr(source=parts.test_output),
-        data=v0_5.IntervalOrRatioDataDescr(type="float32", range=(0.0, 1.0)),
+        data=v0_5.IntervalOrRatioDataDescr(type="float32", range=parts.output_range),
     )
     weights = v0_5.KerasV3WeightsDescr(
         source=parts.weights,
@@ -126,10 +129,12 @@ def _describe(parts: PackageParts) -> Any:
     )
 
 
-def _output_axis(name: str, halo: int, scale: dict[str, Any]) -> Any:
+def _output_axis(name: str, parts: PackageParts, scale: dict[str, Any]) -> Any:
     from bioimageio.spec.model import v0_5
 
     reference = v0_5.SizeReference(tensor_id=v0_5.TensorId("image"), axis_id=v0_5.AxisId(name))
+    scale = scale | {"scale": scale.get("scale", 1.0) * parts.output_stride}
+    halo = parts.halo // parts.output_stride
     return v0_5.SpaceOutputAxisWithHalo(id=v0_5.AxisId(name), size=reference, halo=halo, **scale)
 
 

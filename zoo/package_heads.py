@@ -38,6 +38,23 @@ def check_head(config: Mapping[str, Any], output_channels: Sequence[str]) -> Hea
     return head
 
 
+def check_stride(head: Mapping[str, Any], stride: int, scales: Sequence[float]) -> None:
+    """The head's cells are those of the network: `scales` are the output's axes over the input's, `stride` is that of
+    the network's input.
+    """
+    cell = int(head.get("stride", 1))
+    if any(abs(scale - cell) > 1e-6 * cell for scale in scales):
+        raise PackageInvalid(
+            f"The head has a cell every {cell} pixels, the output's axes every {max(scales):g}.",
+            "Give the head's stride and the scale of the output's axes the same value.",
+        )
+    if stride % cell:
+        raise PackageInvalid(
+            f"The network's stride of {stride} pixels holds no whole number of the head's cells of {cell}.",
+            "Give config.zooscope.stride a multiple of the head's stride.",
+        )
+
+
 def _mask(head: Head, maps: int) -> None:
     if "classes" not in head:
         _map(head, "channel", maps, default=0)

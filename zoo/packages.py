@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.package_archive import PackageInvalid, check_archive
-from zoo.package_heads import check_head
+from zoo.package_heads import check_head, check_stride
 from zoo.package_variants import read_variants
 from zoo.settings import Settings
 
@@ -255,7 +255,9 @@ def _package(path: Path, size: int, raw: dict[str, Any], described: Any, card: s
     weights_format, weights_file, weights_sha256 = _weights(described)
     pixel_size = config.get("pixel_size") or {}
     covers = [_source(cover) for cover in raw.get("covers") or []] + ["", ""]
-    halo = max((int(getattr(axis, "halo", 0)) for axis in made.axes), default=0)
+    head, stride = check_head(config, outputs), int(config.get("stride", DEFAULT_STRIDE))
+    check_stride(head, stride, _coarser(given, made))
+    halo = int(head.get("stride", 1)) * max((int(getattr(axis, "halo", 0)) for axis in made.axes), default=0)
     return ModelPackage(
         path=path,
         sha256=file_sha256(path),
@@ -277,9 +279,9 @@ def _package(path: Path, size: int, raw: dict[str, Any], described: Any, card: s
         weights_format=weights_format,
         weights_file=weights_file,
         weights_sha256=weights_sha256,
-        head=check_head(config, outputs),
+        head=head,
         ert=dict(config.get("ert") or {}),
-        stride=int(config.get("stride", DEFAULT_STRIDE)),
+        stride=stride,
         halo=int(config.get("halo", halo or DEFAULT_HALO)),
         pixel_size_um=pixel_size.get("value_um") or _micrometres(x_axis),
         pixel_size_nominal=bool(pixel_size.get("nominal", False)),
@@ -302,6 +304,12 @@ def _package(path: Path, size: int, raw: dict[str, Any], described: Any, card: s
 
 FRAME_KEYS = ("variants", "variant_tests")
 UNITS_UM = {"nanometer": 1e-3, "micrometer": 1.0, "millimeter": 1e3, "angstrom": 1e-4}
+
+
+def _coarser(given: Any, made: Any) -> list[float]:
+    """How many pixels of the input a pixel of the output is long, in y and x."""
+    scales = [{str(axis.id): axis.scale for axis in tensor.axes if axis.type == "space"} for tensor in (given, made)]
+    return [scales[1][name] / scales[0][name] for name in "yx" if name in scales[0] and name in scales[1]]
 
 
 def _micrometres(axis: Any) -> float | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from example_package import INSTANCES_HEAD, make_package
+from example_package import GRID_HEAD, INSTANCES_HEAD, make_package
 
 from zoo.packages import PackageInvalid, file_sha256, read_package, to_document
 from zoo.settings import Settings
@@ -54,6 +54,33 @@ def test_pixel_size_goes_through_the_axes(tmp_path: Path) -> None:
     package = read_package(make_package(tmp_path / "em.zip", pixel_size_um=0.0046), SETTINGS)
     assert package.pixel_size_um == pytest.approx(0.0046)
     assert not package.pixel_size_nominal
+
+
+@pytest.mark.parametrize("pixel_size_um", [None, 0.25])
+def test_maps_on_a_grid_have_coarser_axes(tmp_path: Path, pixel_size_um: float | None) -> None:
+    file = make_package(tmp_path / "cells.zip", head=GRID_HEAD, channels=3, pixel_size_um=pixel_size_um)
+    package = read_package(file, SETTINGS)
+    assert (package.output_stride, package.stride, package.halo) == (8, 8, 64)
+    assert package.pixel_size_um == pixel_size_um
+    # Packages of others name the halo in their output's axes alone, in cells.
+    bare = rewritten(file, tmp_path / "bare.zip", lambda rdf, files: rdf["config"]["zooscope"].pop("halo"))
+    assert read_package(bare, SETTINGS).halo == 64
+
+
+def test_the_head_has_the_cells_of_the_output(tmp_path: Path) -> None:
+    file = make_package(tmp_path / "cells.zip", head=GRID_HEAD, channels=3)
+
+    def coarser(rdf: dict, files: dict) -> None:
+        rdf["config"]["zooscope"]["head"]["stride"] = 4
+
+    with pytest.raises(PackageInvalid, match="every 4 pixels, the output's axes every 8"):
+        read_package(rewritten(file, tmp_path / "other.zip", coarser), SETTINGS)
+
+    def odd(rdf: dict, files: dict) -> None:
+        rdf["config"]["zooscope"]["stride"] = 12
+
+    with pytest.raises(PackageInvalid, match="stride of 12 pixels holds no whole number"):
+        read_package(rewritten(file, tmp_path / "odd.zip", odd), SETTINGS)
 
 
 def test_weights_are_extracted_whole(package_file: Path, tmp_path: Path) -> None:
