@@ -223,7 +223,7 @@ class Attempts:
                 return None
             leases.finish(body, "failed", time, error)
             if retry:
-                note(body, time, "buried", f"after {body['attempt']} attempts")
+                leases.bury(body, time)
             return None
 
         body = self._end(uuid, lease, fail).body

@@ -14,7 +14,7 @@ from scheduler import leases
 from scheduler.contract import FINAL_STATES, Claim
 from scheduler.ending import Ending
 from scheduler.entry import BadEntry, Entry
-from scheduler.jobs import Body, JobMissing, Jobs, handle_of, note, now, set_handle
+from scheduler.jobs import Body, JobMissing, Jobs, handle_of, now, set_handle
 from scheduler.queue import Queue, QueueDown, Reserved
 from scheduler.tokens import BadToken, TokenExpired, Tokens
 from zoo.settings import Settings
@@ -107,7 +107,7 @@ class Claims:
             if leases.exhausted(body, self._settings.attempts):
                 outcome.what = "exhausted"
                 leases.finish(body, "failed", time, leases.lost_error(body))
-                note(body, time, "buried", f"after {body['attempt']} attempts")
+                leases.bury(body, time)
                 return None
             outcome.what = "leased"
             outcome.lease = leases.open_lease(body, worker, device, self._settings.claim_seconds, time)

@@ -17,6 +17,10 @@ PREFIX = "/scheduler/v1"
 SUBMIT = "/jobs"  # POST the fields of scheduler.jobs.JobRequest -> 201 the job
 JOB = "/jobs/{uuid}"  # GET -> the job, with its place in the queue
 CANCEL = "/jobs/{uuid}/cancel"  # POST -> the job
+KICK = "/jobs/{uuid}/kick"  # POST -> the job, tried once more; 409 unless it is buried
+DELETE = "/jobs/{uuid}"  # DELETE -> {}: cancelled and removed with all it had
+BURIED = "/buried"  # GET, ?page= -> {items, total}: jobs that failed after all their attempts
+PAUSE = "/pause"  # GET -> {kind: seconds left}; POST {kind, seconds} -> the same; 0 seconds goes on
 # Of workers, which show theirs:
 RESERVE = "/reserve"  # POST ReserveRequest -> 200 Claim | 204 nothing in time
 START = "/jobs/{uuid}/start"  # POST {lease} -> {lease_until, ert_seconds}

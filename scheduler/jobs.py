@@ -89,6 +89,7 @@ def new_body(request: JobRequest, ert_seconds: float, input_size: int, priority:
         "blobs": [request.input_sha256],
         "garbage": [],
         "has_garbage": False,
+        "buried": False,
         "deleted": False,
     }
 

@@ -136,6 +136,12 @@ def finish(body: Body, state: str, now: float, error: Mapping[str, Any] | None =
     note(body, now, state, "" if error is None else str(error["message"]))
 
 
+def bury(body: Body, now: float) -> None:
+    """Mark a job that failed after all its attempts: its queue entry is buried, for an operator to look at."""
+    body["buried"] = True
+    note(body, now, "buried", f"after {body['attempt']} attempts")
+
+
 def retry_seconds(attempt: int) -> float:
     """How long a job that failed its `attempt`-th time waits for the next: 1, 2, 4 … seconds."""
     return min(2.0 ** (max(1, attempt) - 1), LONGEST_RETRY_SECONDS)

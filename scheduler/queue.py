@@ -196,6 +196,21 @@ class Queue:
         except greenstalk.NotFoundError:
             return False
 
+    def pause(self, tube: str, seconds: int) -> None:
+        """Reserve nothing from `tube` for so long; beanstalkd forgets it with a tube that is empty and unwatched."""
+
+        def use(connection: Connection) -> None:
+            connection.watch([tube])
+            connection.client.pause_tube(tube, seconds)
+
+        self.run(use)
+
+    def paused_seconds(self, tube: str) -> int:
+        try:
+            return int(self.run(lambda connection: connection.client.stats_tube(tube))["pause-time-left"])
+        except greenstalk.NotFoundError:
+            return 0
+
     def peek(self, job_id: int) -> bytes | None:
         try:
             return bytes(self.run(lambda connection: connection.client.peek(job_id).body))

@@ -20,7 +20,7 @@ from scheduler.contract import FINAL_STATES, Claim, ReserveRequest
 from scheduler.ending import Ending
 from scheduler.ert import lease_seconds, prior
 from scheduler.events import EventHub
-from scheduler.fairness import next_priority
+from scheduler.fairness import KINDS, next_priority
 from scheduler.jobs import TUBE_PREFIX, Body, JobRequest, Jobs, handle_of, new_body, note, now
 from scheduler.logs import Logs
 from scheduler.maintenance import Maintenance, mark_deleted, put_entry
@@ -57,6 +57,10 @@ class InputGone(UserError):
 
 class BadCapability(UserError):
     code = "bad-capability"
+
+
+class BadKind(UserError):
+    code = "bad-kind"
 
 
 class NotBuried(UserError):
@@ -177,7 +181,14 @@ class Scheduler:
         def revive(body: Body) -> bool | None:
             if body["state"] != "failed":
                 return False
-            body |= {"state": "queued", "attempt": 0, "lost_claims": 0, "error": None, "finished_at": None}
+            body |= {
+                "state": "queued",
+                "buried": False,
+                "attempt": 0,
+                "lost_claims": 0,
+                "error": None,
+                "finished_at": None,
+            }
             note(body, now(), "kicked")
             return None
 
@@ -186,6 +197,22 @@ class Scheduler:
         self._queue.delete(handle, uuid)
         put_entry(self._queue, self._tokens, self._jobs, revived)
         return self.job(uuid)
+
+    def buried(self, page: int = 1, size: int = 50) -> Page:
+        """Jobs that failed after all their attempts, the latest first."""
+        filters: Filters = {"buried": [True], "deleted": [False]}
+        return self._jobs.search(Query(filters=filters, sort="finished_at", page=page, size=size))
+
+    def pause(self, kind: str, seconds: int) -> None:
+        """Hand out no job of this kind for so many seconds; 0 goes on. Running ones are left alone."""
+        if kind not in KINDS:
+            raise BadKind(f"There are no jobs of the kind {kind[:40]!r}.", f"Kinds: {', '.join(KINDS)}.")
+        self._queue.pause(TUBE_PREFIX + kind, seconds)
+
+    def paused(self) -> dict[str, int]:
+        """Seconds that each paused kind stays so."""
+        left = {kind: self._queue.paused_seconds(TUBE_PREFIX + kind) for kind in KINDS}
+        return {kind: seconds for kind, seconds in left.items() if seconds}
 
     def log_text(self, uuid: str) -> str:
         """The job's log, while it runs and afterwards."""

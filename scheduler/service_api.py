@@ -1,10 +1,12 @@
-"""The HTTP API of services beside workers: submit a job, look at it, cancel it. They show the service token."""
+"""The HTTP API of services and operators beside workers, who show the service token: submit a job, look at it,
+cancel it; list, kick and delete what was buried; pause.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, jsonify
+from flask import Blueprint, jsonify, request
 
 from scheduler import contract
 from scheduler.jobs import JobRequest
@@ -17,6 +19,7 @@ KINDS = ("preview",)
 # What a worker and the result page need to know of the model.
 MODEL_FIELDS = ("id", "version", "name", "package_sha256", "head_kind")
 LONGEST_SECONDS = 86400.0
+LONGEST_PAUSE = 7 * 86400
 
 
 def create_service_blueprint(scheduler: Scheduler) -> Blueprint:
@@ -36,7 +39,39 @@ def create_service_blueprint(scheduler: Scheduler) -> Blueprint:
     def cancel(uuid: str) -> Any:
         return jsonify(scheduler.cancel(uuid))
 
+    _add_operations(blueprint, scheduler)
     return blueprint
+
+
+def _add_operations(blueprint: Blueprint, scheduler: Scheduler) -> None:
+    """What an operator does: look at the dead letters, try or delete them by id, pause and go on."""
+
+    @blueprint.get(contract.BURIED)
+    def buried() -> Any:
+        page = scheduler.buried(page=max(1, request.args.get("page", 1, type=int)))
+        return jsonify({"items": [stored.body for stored in page.items], "total": page.total})
+
+    @blueprint.post(rule(contract.KICK))
+    def kick(uuid: str) -> Any:
+        return jsonify(scheduler.kick(uuid))
+
+    @blueprint.delete(rule(contract.DELETE))
+    def delete(uuid: str) -> Any:
+        scheduler.delete(uuid)
+        return jsonify({})
+
+    @blueprint.get(contract.PAUSE)
+    def paused() -> Any:
+        return jsonify(scheduler.paused())
+
+    @blueprint.post(contract.PAUSE)
+    def pause() -> Any:
+        body = read_body()
+        seconds = read_number(body.get("seconds"))
+        if not 0 <= seconds <= LONGEST_PAUSE:
+            raise BadMessage(f"The pause is {seconds:g} seconds.", f"Give 0 to {LONGEST_PAUSE}.")
+        scheduler.pause(read_field(body, "kind", str), round(seconds))
+        return jsonify(scheduler.paused())
 
 
 def _job_request(body: dict[str, Any]) -> JobRequest:
