@@ -31,7 +31,7 @@ lint: install-tests
 install: .venv/made .venv/service .venv/accelerator web/node_modules/.package-lock.json
 	@install/system.sh beanstalkd
 
-install-tests: install .venv/tests
+install-tests: install .venv/tests .venv/refereed
 	@install/system.sh chromium
 
 .venv/made: install/uv.lock install/environment.sh
@@ -46,6 +46,10 @@ install-tests: install .venv/tests
 	@install/packages.sh tests
 	@touch $@
 
+# Without its referee, bioimageio.core, the tests run and say that they skip it.
+.venv/refereed: install/referee.lock .venv/tests
+	@if install/packages.sh referee; then touch $@; fi
+
 .venv/accelerator: install/gpu.lock .venv/service
 	@install/packages.sh accelerator
 	@touch $@
@@ -58,6 +62,7 @@ web/node_modules/.package-lock.json: web/package-lock.json web/package.json .ven
 lock: .venv/made
 	$(LOCK) --upgrade pyproject.toml -o requirements.lock
 	$(LOCK) --upgrade pyproject.toml --extra dev -c requirements.lock -o requirements-dev.lock
+	$(LOCK) --upgrade install/referee.in -c requirements.lock -o install/referee.lock
 	$(LOCK) --upgrade install/uv.in -o install/uv.lock
 	$(LOCK) --upgrade install/node.in -o install/node.lock
 	$(LOCK) --upgrade install/gpu.in -c requirements.lock -o install/gpu.lock

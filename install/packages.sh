@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs locked Python packages into .venv:  packages.sh service | tests | node | accelerator
+# Installs locked Python packages into .venv:  packages.sh service | tests | referee | node | accelerator
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -19,6 +19,14 @@ case ${1:-} in
   tests)
     echo "Installing the Python packages of the tests"
     install -r requirements-dev.lock ;;
+  referee)
+    echo "Installing bioimageio.core, the tests' referee, into .venv/referee"
+    .venv/bin/uv venv --quiet --clear --python .venv/bin/python .venv/referee
+    if ! VIRTUAL_ENV=$PWD/.venv/referee .venv/bin/uv pip install --quiet --require-hashes -r install/referee.lock; then
+      rm -rf .venv/referee
+      echo "Skipped the referee: its packages could not be installed." >&2
+      exit 1
+    fi ;;
   node)
     install -r install/node.lock ;;
   accelerator)
@@ -28,5 +36,5 @@ case ${1:-} in
       echo "Installing the CUDA libraries"
       install -r install/gpu.lock || echo "Skipped GPU support: its packages could not be installed." >&2
     fi ;;
-  *) echo "usage: packages.sh service|tests|node|accelerator" >&2; exit 2 ;;
+  *) echo "usage: packages.sh service|tests|referee|node|accelerator" >&2; exit 2 ;;
 esac

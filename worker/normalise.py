@@ -1,19 +1,26 @@
 """Pre- and postprocessing operators of the bioimage.io model description 0.5, on arrays (y, x, channel).
 
-Each is one function of an array and the operator's keyword arguments. Axes are named as in the description; `batch`
-is one plane here and is ignored. Statistics are taken over the whole plane, never over a tile.
+Each is one function of an array, of what is measured for it, and of the operator's keyword arguments. Axes are named as
+in the description; `batch` is one plane here. Statistics are of the whole plane, never of a tile. The results are those
+of bioimageio.core 0.11, with which authors check their packages, also where it differs from the description's words:
+operators measure the tensor as it was before the first of them, `eps` is 1e-6 except in
+`scale_mean_variance`, a fixed deviation gets it added, and `clip` takes percentiles that are values of the image
+unless they are over the batch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from worker.statistics import WHOLE, Axes, Measured, Method, Statistics
 from zoo.errors import UserError
 
 AXES = {"y": 0, "x": 1, "channel": 2}
+EPSILON = 1e-6
 
 
 class OperatorUnknown(UserError):
@@ -21,31 +28,44 @@ class OperatorUnknown(UserError):
     status = 422
 
 
-def apply_operators(array: np.ndarray, operators: Sequence[Mapping[str, Any]]) -> np.ndarray:
-    """Apply the description's operators in order to (y, x, channel); raises `OperatorUnknown`."""
-    for index, operator in enumerate(operators):
+@dataclass(frozen=True)
+class Scene:
+    """What operators may measure: the tensor, and the one that `reference_tensor` names, the model's input."""
+
+    own: Statistics
+    reference: Statistics | None = None
+
+    def named(self, reference_tensor: str | None) -> Statistics:
+        return self.reference if reference_tensor is not None and self.reference is not None else self.own
+
+
+def apply_operators(
+    array: np.ndarray,
+    operators: Sequence[Mapping[str, Any]],
+    *,
+    statistics: Statistics | None = None,
+    reference: Statistics | None = None,
+) -> np.ndarray:
+    """Apply the description's operators in order to (y, x, channel); raises `OperatorUnknown`.
+
+    Args:
+        statistics: of the whole tensor, of which `array` may be a part; None: `array` is all of it.
+        reference: of the model's unprocessed input, for operators of the output that refer to it.
+    """
+    scene = Scene(statistics or Measured(array), reference)
+    for operator in operators:
         name = operator["id"]
         if name not in OPERATORS:
             raise OperatorUnknown(
                 f"The model asks for the operator {name!r}, which Zooscope does not have.",
                 f"It has {', '.join(sorted(OPERATORS))}.",
             )
-        if not _needless(array, operators[index : index + 2]):
-            array = OPERATORS[name](array, **operator.get("kwargs") or {})
+        array = OPERATORS[name](array, scene, **operator.get("kwargs") or {})
     return array
 
 
-def _needless(array: np.ndarray, operators: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether the first of `operators` only makes 8 or 16 bits floating point for a `scale_range`, which does so itself
-    and finds its percentiles much faster while they can be counted.
-    """
-    names = [operator["id"] for operator in operators]
-    wider = array.dtype in (np.uint8, np.uint16) and (operators[0].get("kwargs") or {}).get("dtype") == "float32"
-    return wider and names == ["ensure_dtype", "scale_range"]
-
-
-def _axes(axes: Sequence[str] | None) -> tuple[int, ...]:
-    return (0, 1, 2) if axes is None else tuple(AXES[str(axis)] for axis in axes if str(axis) in AXES)
+def _axes(axes: Sequence[str] | None) -> Axes:
+    return WHOLE if axes is None else tuple(sorted(AXES[str(axis)] for axis in axes if str(axis) in AXES))
 
 
 def _along(values: float | Sequence[float], axis: str | None) -> np.ndarray:
@@ -58,92 +78,101 @@ def _along(values: float | Sequence[float], axis: str | None) -> np.ndarray:
     return given.reshape(shape)
 
 
-def percentiles(array: np.ndarray, wanted: Sequence[float], axes: tuple[int, ...] = (0, 1, 2)) -> list[np.ndarray]:
-    """Percentiles over `axes` with linear interpolation, kept as axes of length 1; float64, as `np.percentile`.
-
-    Integers of 8 and 16 bits over all axes are counted rather than sorted, which is exact and many times faster.
-    """
-    if axes == (0, 1, 2) and array.dtype in (np.uint8, np.uint16):
-        return [np.reshape(value, (1, 1, 1)) for value in _counted_percentiles(array, wanted)]
-    return list(np.percentile(array.astype(np.float64, copy=False), list(wanted), axis=axes, keepdims=True))
-
-
-def _counted_percentiles(array: np.ndarray, wanted: Sequence[float]) -> list[float]:
-    upto = np.cumsum(np.bincount(array.ravel()))
-    found = []
-    for percentile in wanted:
-        rank = percentile / 100 * (array.size - 1)
-        low = int(np.searchsorted(upto, int(rank), side="right"))
-        high = int(np.searchsorted(upto, min(int(rank) + 1, array.size - 1), side="right"))
-        found.append(low + (high - low) * (rank - int(rank)))
-    return found
+def _float(array: np.ndarray) -> np.ndarray:
+    return array.astype(np.float32, copy=False)
 
 
 def scale_range(
     array: np.ndarray,
+    scene: Scene,
     axes: Sequence[str] | None = None,
     min_percentile: float = 0.0,
     max_percentile: float = 100.0,
-    eps: float = 1e-6,
+    eps: float = EPSILON,
     reference_tensor: str | None = None,
 ) -> np.ndarray:
-    """The percentiles to 0 and 1; `reference_tensor` can only be the one input there is."""
-    low, high = percentiles(array, (min_percentile, max_percentile), _axes(axes))
-    scale = (1 / (high - low + eps)).astype(np.float32)
-    return (array.astype(np.float32) - low.astype(np.float32)) * scale
+    """The percentiles to 0 and 1."""
+    low, high = scene.named(reference_tensor).percentiles((min_percentile, max_percentile), _axes(axes))
+    scale = (1 / (high - low + EPSILON)).astype(np.float32)
+    return (_float(array) - low.astype(np.float32)) * scale
 
 
-def zero_mean_unit_variance(array: np.ndarray, axes: Sequence[str] | None = None, eps: float = 1e-6) -> np.ndarray:
-    wide = array.astype(np.float64)
-    mean = wide.mean(axis=_axes(axes), keepdims=True)
-    deviation = wide.std(axis=_axes(axes), keepdims=True)
-    return ((wide - mean) / (deviation + eps)).astype(np.float32)
+def zero_mean_unit_variance(
+    array: np.ndarray, scene: Scene, axes: Sequence[str] | None = None, eps: float = EPSILON
+) -> np.ndarray:
+    mean, deviation = scene.own.mean(_axes(axes)), scene.own.deviation(_axes(axes))
+    return _float((array.astype(np.float64) - mean) / (deviation + EPSILON))
+
+
+def scale_mean_variance(
+    array: np.ndarray,
+    scene: Scene,
+    reference_tensor: str,
+    axes: Sequence[str] | None = None,
+    eps: float = EPSILON,
+) -> np.ndarray:
+    """Give the tensor the mean and the deviation of the reference tensor."""
+    over, wanted = _axes(axes), scene.named(reference_tensor)
+    scaled = (array.astype(np.float64) - scene.own.mean(over)) / (scene.own.deviation(over) + eps)
+    return _float(scaled * (wanted.deviation(over) + eps) + wanted.mean(over))
 
 
 def fixed_zero_mean_unit_variance(
-    array: np.ndarray, mean: float | Sequence[float], std: float | Sequence[float], axis: str | None = None
+    array: np.ndarray,
+    scene: Scene,
+    mean: float | Sequence[float],
+    std: float | Sequence[float],
+    axis: str | None = None,
 ) -> np.ndarray:
-    return (array.astype(np.float32) - _along(mean, axis)) / _along(std, axis)
+    return (_float(array) - _along(mean, axis)) / (_along(std, axis) + np.float32(EPSILON))
 
 
 def scale_linear(
     array: np.ndarray,
+    scene: Scene,
     gain: float | Sequence[float] = 1.0,
     offset: float | Sequence[float] = 0.0,
     axis: str | None = None,
 ) -> np.ndarray:
-    return array.astype(np.float32) * _along(gain, axis) + _along(offset, axis)
+    return _float(array) * _along(gain, axis) + _along(offset, axis)
 
 
 def clip(
     array: np.ndarray,
+    scene: Scene,
     min: float | None = None,
     max: float | None = None,
     min_percentile: float | None = None,
     max_percentile: float | None = None,
     axes: Sequence[str] | None = None,
 ) -> np.ndarray:
-    low = min if min_percentile is None else percentiles(array, [min_percentile], _axes(axes))[0]
-    high = max if max_percentile is None else percentiles(array, [max_percentile], _axes(axes))[0]
-    return np.clip(array, low, high).astype(array.dtype)
+    method: Method = "linear" if axes is None or "batch" in axes else "inverted_cdf"
+
+    def bound(value: float | None, percentile: float | None) -> np.ndarray | float | None:
+        return value if percentile is None else scene.own.percentiles([percentile], _axes(axes), method)[0]
+
+    return _float(np.clip(_float(array), bound(min, min_percentile), bound(max, max_percentile)))
 
 
-def ensure_dtype(array: np.ndarray, dtype: str) -> np.ndarray:
-    return array.astype(np.dtype(dtype))
+def ensure_dtype(array: np.ndarray, scene: Scene, dtype: str) -> np.ndarray:
+    return array.astype(np.dtype(dtype), copy=False)
 
 
-def binarize(array: np.ndarray, threshold: float | Sequence[float], axis: str | None = None) -> np.ndarray:
-    return (array > _along(threshold, axis)).astype(np.float32)
+def binarize(
+    array: np.ndarray, scene: Scene, threshold: float | Sequence[float], axis: str | None = None
+) -> np.ndarray:
+    return _float(array > _along(threshold, axis))
 
 
-def sigmoid(array: np.ndarray) -> np.ndarray:
-    wide = array.astype(np.float32)
-    return np.where(wide >= 0, 1 / (1 + np.exp(-np.abs(wide))), 1 - 1 / (1 + np.exp(-np.abs(wide))))
+def sigmoid(array: np.ndarray, scene: Scene) -> np.ndarray:
+    shrunk = np.exp(-np.abs(_float(array)))  # of the side on which it cannot overflow
+    return np.where(array >= 0, 1 / (1 + shrunk), shrunk / (1 + shrunk))
 
 
-def softmax(array: np.ndarray, axis: str = "channel") -> np.ndarray:
+def softmax(array: np.ndarray, scene: Scene, axis: str = "channel") -> np.ndarray:
     along = AXES[str(axis)]
-    wide = np.exp(array.astype(np.float32) - array.max(axis=along, keepdims=True))
+    wide = _float(array)
+    wide = np.exp(wide - wide.max(axis=along, keepdims=True))
     return wide / wide.sum(axis=along, keepdims=True)
 
 
@@ -153,6 +182,7 @@ OPERATORS: dict[str, Callable[..., np.ndarray]] = {
     "ensure_dtype": ensure_dtype,
     "fixed_zero_mean_unit_variance": fixed_zero_mean_unit_variance,
     "scale_linear": scale_linear,
+    "scale_mean_variance": scale_mean_variance,
     "scale_range": scale_range,
     "sigmoid": sigmoid,
     "softmax": softmax,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.normalise import OPERATORS, OperatorUnknown, apply_operators, percentiles
+from worker.normalise import OPERATORS, OperatorUnknown, apply_operators
+from worker.statistics import Measured, percentiles
 
 RNG = np.random.default_rng(0)
 FLOATS = RNG.normal(3, 2, (9, 8, 3)).astype(np.float32)
@@ -23,10 +26,14 @@ def run(name: str, array: np.ndarray = FLOATS, **kwargs: object) -> np.ndarray:
     st.floats(0, 100),
     st.integers(1, 255),
     st.integers(0, 9),
+    st.sampled_from(["linear", "inverted_cdf"]),
 )
-def test_counted_percentiles_are_numpy_s(dtype: type, side: int, percentile: float, top: int, seed: int) -> None:
+def test_counted_percentiles_are_numpy_s(
+    dtype: type, side: int, percentile: float, top: int, seed: int, method: Any
+) -> None:
     array = np.random.default_rng(seed).integers(0, top + 1, (side, 3, 2)).astype(dtype)
-    assert percentiles(array, [percentile])[0].item() == pytest.approx(np.percentile(array, percentile), abs=1e-9)
+    expected = np.quantile(array, percentile / 100, method=method)
+    assert percentiles(array, [percentile], method=method)[0].item() == pytest.approx(expected, abs=1e-9)
 
 
 def test_scale_range_over_all_and_per_channel() -> None:
@@ -54,6 +61,9 @@ def test_linear_clip_and_dtype() -> None:
     assert run("clip", min=2.0, max=4.0).min() == 2
     low, high = np.percentile(FLOATS, (10, 90))
     np.testing.assert_allclose(run("clip", min_percentile=10, max_percentile=90), FLOATS.clip(low, high), rtol=1e-6)
+    values = np.percentile(FLOATS, (10, 90), axis=(0, 1), method="inverted_cdf")
+    clipped = run("clip", min_percentile=10, max_percentile=90, axes=["y", "x"])
+    np.testing.assert_allclose(clipped, FLOATS.clip(*values), rtol=1e-6)
     assert run("ensure_dtype", dtype="uint16").dtype == np.uint16
 
 
@@ -71,7 +81,30 @@ def test_operators_run_in_order_and_unknown_ones_are_named() -> None:
     np.testing.assert_allclose(apply_operators(FLOATS, chain), np.clip(FLOATS * 2, 0, 1))
     with pytest.raises(OperatorUnknown, match="cellpose"):
         run("cellpose_flow_dynamics")
-    assert len(OPERATORS) == 9
+    assert len(OPERATORS) == 10
+
+
+def test_mean_and_variance_of_the_input_are_given_to_the_output() -> None:
+    image = RNG.uniform(50, 90, (9, 8, 1)).astype(np.float32)
+    chain = [{"id": "scale_mean_variance", "kwargs": {"reference_tensor": "image", "eps": 1e-6}}]
+    made = apply_operators(FLOATS, chain, reference=Measured(image))
+    assert made.mean() == pytest.approx(image.mean(), rel=1e-5)
+    assert made.std() == pytest.approx(image.std(), rel=1e-4)
+    per_channel = apply_operators(
+        FLOATS,
+        [{"id": "scale_mean_variance", "kwargs": {"reference_tensor": "image", "axes": ["y", "x"]}}],
+        reference=Measured(image),
+    )
+    np.testing.assert_allclose(per_channel.mean((0, 1)), image.mean(), rtol=1e-5)
+
+
+def test_operators_measure_the_tensor_before_the_first_of_them() -> None:
+    chain = [{"id": "clip", "kwargs": {"min": 2.0, "max": 4.0}}, {"id": "zero_mean_unit_variance", "kwargs": {}}]
+    expected = (FLOATS.clip(2, 4) - FLOATS.mean()) / FLOATS.std()
+    np.testing.assert_allclose(apply_operators(FLOATS, chain), expected, rtol=1e-4, atol=1e-5)
+    # A part of a tensor is scaled as the whole is.
+    part = apply_operators(FLOATS[:4], chain, statistics=Measured(FLOATS))
+    np.testing.assert_allclose(part, expected[:4], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
