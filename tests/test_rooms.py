@@ -25,7 +25,7 @@ KEPT_IN = {
     "tensorflow": ("worker",),
     "keras": ("worker",),
     "greenstalk": ("scheduler",),
-    "requests": ("worker",),
+    "requests": ("worker", "scheduler"),
     "gunicorn": ("web",),
     "sqlite3": ("zoo",),
     "flask": ("web", "scheduler"),
