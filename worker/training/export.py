@@ -11,28 +11,36 @@ import os
 import platform
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+import tifffile
 from PIL import Image
 
 from worker.training.__main__ import RECIPES
 from worker.training.description import Description, Sample
+from worker.training.export_planes import rounded, write_variants
 from worker.training.network import fold_batch_normalisation, receptive_radius
 from zoo.package_build import PackageParts, build_package
 
 COVER_SIDE = 480
+# Of samples that are JPEG files, as their originals are.
+SAMPLE_QUALITY = 95
+# Of the weights' float32; a recipe whose package is tight names fewer.
+MANTISSA_BITS = 23
+# Those of the U-Net; recipes of other networks name their own.
 STRIDE, LEVELS = 8, 4
 HALO = -(-receptive_radius(LEVELS) // STRIDE) * STRIDE
-TEST_SIDE = 2 * HALO + STRIDE
+OUTPUT_RANGE = (0.0, 1.0)
 
 
-def plain_model(recipe: Any, weights: Path) -> keras.Model:
+def plain_model(recipe: Any, weights: Path, **options: Any) -> keras.Model:
     """The recipe's network in float32 with batch normalisation folded into the convolutions."""
-    trained, plain = recipe.build(), recipe.build(normalise=False)
+    trained, plain = recipe.build(**options), recipe.build(normalise=False, **options)
     trained.load_weights(weights)
     fold_batch_normalisation(trained, plain)
     return plain
@@ -59,31 +67,42 @@ def measured_runtime(model_file: Path, channels: int) -> dict[str, Any]:
     }
 
 
-def export(recipe: Any, data: Path, weights: Path, out: Path) -> Path:
-    """Write `<out>/<id>.zip`."""
-    model = plain_model(recipe, weights)
-    description: Description = recipe.describe(model, data)
+def export(recipe: Any, data: Path, weights: Path, out: Path, planes: Mapping[int, Path] | None = None) -> Path:
+    """Write `<out>/<id>.zip`; `planes` are the weights of networks for more planes, by their count."""
+    bits, more = getattr(recipe, "MANTISSA_BITS", MANTISSA_BITS), planes or {}
+    stride, halo = getattr(recipe, "STRIDE", STRIDE), getattr(recipe, "HALO", HALO)
+    side = 2 * halo + stride
+    model = rounded(plain_model(recipe, weights), bits)
+    variants = {frames: rounded(plain_model(recipe, file, frames=frames), bits) for frames, file in more.items()}
+    description: Description = recipe.describe(model, data, variants) if variants else recipe.describe(model, data)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         model_file = folder / "model.keras"
         model.save(model_file)
-        test = _test_tensors(model, description, folder)
-        sample_files = [_save(folder / sample.file, sample.pixels) for sample in description.samples]
+        test = _test_tensors(model, description, side, folder)
+        sample_files = [_save_sample(folder / sample.file, sample) for sample in description.samples]
         # The standard wants a sample of the input's own dimensions: grey for one channel, colour for three.
         fitting = 2 if len(description.channel_names) == 1 else 3
         tensor_file = next(
             path
             for path, sample in zip(sample_files, description.samples, strict=True)
-            if sample.pixels.ndim == fitting
+            if sample.pixels.ndim == fitting and not sample.stack
         )
+        several: dict[str, Any] = {"frames": 1}
+        variant_files: list[Path] = []
+        if variants:
+            stack = next(sample.pixels for sample in description.samples if sample.stack)
+            several, variant_files = write_variants(
+                variants, stack, description.percentiles, (model_file, *test), folder
+            )
         covers = _covers(recipe, model, description.samples[0], folder)
         card = folder / "README.md"
         card.write_text(description.card, encoding="utf-8")
         zooscope = description.zooscope | {
             "ert": {"cpu": measured_runtime(model_file, len(description.channel_names))},
-            "frames": 1,
-            "stride": STRIDE,
-            "halo": HALO,
+            **several,
+            "stride": stride,
+            "halo": halo,
             "samples": [sample.to_json() for sample in description.samples],
         }
         parts = PackageParts(
@@ -103,14 +122,16 @@ def export(recipe: Any, data: Path, weights: Path, out: Path) -> Path:
             channel_names=description.channel_names,
             output_channels=description.output_channels,
             preprocessing=[_scale_range(description.percentiles)],
-            minimum_size=TEST_SIDE,
-            stride=STRIDE,
-            halo=HALO,
+            minimum_size=side,
+            stride=stride,
+            halo=halo,
+            output_stride=description.zooscope["head"].get("stride", 1),
+            output_range=getattr(recipe, "OUTPUT_RANGE", OUTPUT_RANGE),
             pixel_size_um=description.pixel_size_um,
             test_input=test[0],
             test_output=test[1],
             sample=tensor_file,
-            attachments=[path for path in sample_files if path != tensor_file],
+            attachments=[*(path for path in sample_files if path != tensor_file), *variant_files],
             bioimageio=description.bioimageio | {"model_parameter_count": model.count_params()},
             zooscope=zooscope,
         )
@@ -131,9 +152,9 @@ def normalised(pixels: np.ndarray, channels: int, percentiles: tuple[float, floa
     return scale_range(np.repeat(pixels, channels, axis=-1) if pixels.shape[-1] < channels else pixels, *percentiles)
 
 
-def _test_tensors(model: keras.Model, description: Description, folder: Path) -> tuple[Path, Path]:
+def _test_tensors(model: keras.Model, description: Description, side: int, folder: Path) -> tuple[Path, Path]:
     channels = len(description.channel_names)
-    pixels = description.samples[0].pixels[:TEST_SIDE, :TEST_SIDE]
+    pixels = description.samples[0].pixels[:side, :side]
     raw = pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], channels, axis=-1)
     maps = np.asarray(model(normalised(raw, channels, description.percentiles)[None], training=False))
     files = folder / "test_input.npy", folder / "test_output.npy"
@@ -142,8 +163,14 @@ def _test_tensors(model: keras.Model, description: Description, folder: Path) ->
     return files
 
 
-def _save(path: Path, pixels: np.ndarray, **options: Any) -> Path:
-    Image.fromarray(pixels).save(path, **options)
+def _save_sample(path: Path, sample: Sample) -> Path:
+    if sample.stack:
+        size = {f"PhysicalSize{axis}": sample.pixel_size_um for axis in "XY"} if sample.pixel_size_um else {}
+        tifffile.imwrite(
+            path, sample.pixels, ome=True, metadata={"axes": "ZYX", **size}, compression="zlib", predictor=True
+        )
+    else:
+        Image.fromarray(sample.pixels).save(path, quality=SAMPLE_QUALITY)
     return path
 
 
@@ -165,9 +192,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--planes", nargs="*", default=[], metavar="FRAMES=WEIGHTS", help="networks for more planes")
     arguments = parser.parse_args()
+    planes = {int(frames): Path(file) for frames, _, file in (each.partition("=") for each in arguments.planes)}
     recipe = importlib.import_module(RECIPES[arguments.recipe])
-    print(export(recipe, arguments.data, arguments.weights, arguments.out))
+    print(export(recipe, arguments.data, arguments.weights, arguments.out, planes))
 
 
 if __name__ == "__main__":

@@ -6,24 +6,30 @@ The truth marks membranes and the thin dark glia between cells alike: what is no
 from __future__ import annotations
 
 import dataclasses
+import datetime
 from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 from scipy import ndimage
+from skimage import io
 from skimage.morphology import skeletonize
 
+from worker.heads.membranes import decode_cells
 from worker.training import augment
-from worker.training.data import Example, patches, read_em
+from worker.training.data import Example, patches, read_em, scale_range
+from worker.training.description import CARDS, Description, Sample, shown_with_overlay
 from worker.training.loop import Plan, train
 from worker.training.network import build_unet
-from worker.training.scores import skeleton_f1
+from worker.training.scores import cells_rand_error, skeleton_f1
 
 PATCH, DRAWN, BATCH = 256, 352, 8
 PERCENTILES = (1.0, 99.0)
 PIXEL_SIZE_UM = 0.0046
 THRESHOLD = 0.5
+# Chosen for the adapted Rand error of training sections.
+SEED_HEIGHT, SMOOTHING, MINIMUM_AREA = 0.1, 1.0, 60
 # Membranes of about this half width, and the cells' pixels this close to their middle line, count most.
 THIN_PX, NEAR_PX, THIN_WEIGHT = 5.0, 4.0, 4.0
 PLAN = Plan(steps=2300)
@@ -86,3 +92,94 @@ def predict(model: keras.Model, image: np.ndarray) -> np.ndarray:
 def mean_score(model: keras.Model, examples: list[Example]) -> float:
     """Mean F1 of the skeletons at 2 px over the sections."""
     return float(np.mean([skeleton_f1(e.truth, predict(model, e.image) >= THRESHOLD)[0] for e in examples]))
+
+
+def decode(membrane: np.ndarray) -> np.ndarray:
+    """Cells (y, x) of a probability of membrane with the settings the package will carry."""
+    return decode_cells(
+        membrane, threshold=THRESHOLD, seed_height=SEED_HEIGHT, smoothing=SMOOTHING, minimum_area=MINIMUM_AREA
+    )
+
+
+def all_scores(model: keras.Model, examples: list[Example]) -> dict[str, float]:
+    """Means over the sections: f1, precision and recall of the skeletons, adapted Rand error of the cells."""
+    rows = []
+    for example in examples:
+        membrane = predict(model, example.image)
+        rows.append(
+            (*skeleton_f1(example.truth, membrane >= THRESHOLD), cells_rand_error(example.truth, decode(membrane)))
+        )
+    means = np.mean(rows, axis=0)
+    return {
+        name: round(float(mean), 3) for name, mean in zip(("f1", "precision", "recall", "rand"), means, strict=True)
+    }
+
+
+ORIGIN = (
+    "Gerhard et al. 2013, Drosophila larva ventral nerve cord, section {name}, kept for validation; a quarter of it"
+)
+SAMPLE_SECTION, SAMPLE_Y, SAMPLE_X, SAMPLE_SIDE = "13", 256, 256, 512
+DATASET = "Gerhard et al. 2013, sections 13 to 15"
+
+
+def describe(model: keras.Model, data: Path) -> Description:
+    """The words, the scores on `val` and the sample of the package."""
+    training, held_out = read_em(data, "train", "membranes"), read_em(data, "val", "membranes")
+    scores = all_scores(model, held_out)
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    section = io.imread(data / "em-vnc" / "val" / "raw" / f"{SAMPLE_SECTION}.png")
+    section = section[SAMPLE_Y : SAMPLE_Y + SAMPLE_SIDE, SAMPLE_X : SAMPLE_X + SAMPLE_SIDE]
+    card = (CARDS / "em-membranes.md").read_text(encoding="utf-8")
+    return Description(
+        id="em-membranes",
+        version="1.0.0",
+        name="Membranes and cells in electron micrographs",
+        description="Cell membranes, and the cells between them, in serial-section electron micrographs of nervous "
+        "tissue.",
+        licence="CC-BY-NC-SA-3.0",
+        cite=[
+            {"text": "Gerhard et al. 2013, Segmented anisotropic ssTEM dataset of neural tissue",
+             "doi": "10.6084/m9.figshare.856713"},
+            {"text": "Ronneberger et al. 2015, U-Net", "doi": "10.1007/978-3-319-24574-4_28"},
+        ],
+        tags=["membranes", "cells", "neurons", "instance-segmentation", "electron-microscopy", "drosophila", "2d",
+              "tensorflow", "keras", "unet", "zooscope"],
+        channel_names=["grey"],
+        output_channels=["membrane"],
+        percentiles=PERCENTILES,
+        pixel_size_um=PIXEL_SIZE_UM,
+        card=card.format(
+            train_images=len(training), val_images=len(held_out), parameters=f"{model.count_params():,}",
+            seed_height=SEED_HEIGHT, **scores,
+        ),
+        samples=[
+            Sample("sample_1.png", "Nervous tissue, ssTEM", ORIGIN.format(name=SAMPLE_SECTION), "CC-BY-NC-SA-3.0",
+                   section, PIXEL_SIZE_UM)
+        ],
+        bioimageio={"modality": "electron microscopy", "target_structure": ["membrane", "cell"],
+                    "task": "instance segmentation", "architecture_type": "unet",
+                    "out_of_scope_use": "Light microscopy; micrographs with inverted contrast."},
+        zooscope={
+            "head": {"kind": "boundary-cells", "channel": 0, "threshold": THRESHOLD, "seed_height": SEED_HEIGHT,
+                     "smoothing": SMOOTHING, "minimum_area_px": MINIMUM_AREA, "object": "cell", "objects": "cells"},
+            "preview": {"maximum_pixels": 16_777_216, "colour": "#CC79A7"},
+            "finds": "cell membranes, and the cells between them",
+            "images": "electron micrographs (ssTEM) of nervous tissue",
+            "not_for": "light microscopy, inverted contrast, following a cell from plane to plane",
+            "pixel_size": {"value_um": PIXEL_SIZE_UM, "nominal": False},
+            "task": "segment",
+            "modality": ["electron microscopy"],
+            "structure": ["membrane", "cell"],
+            "scores": [
+                {"dataset": DATASET, "split": "val", "metric": metric, "value": scores[name],
+                 "images": len(held_out), "date": today}
+                for metric, name in (("F1 of skeletons at 2 px", "f1"), ("adapted Rand error of cells", "rand"))
+            ],
+        },
+    )  # fmt: skip
+
+
+def picture(model: keras.Model, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A sample as shown, and with its cells drawn over it; both uint8 (y, x, 3)."""
+    cells = decode(predict(model, scale_range(pixels[..., None], *PERCENTILES)))
+    return shown_with_overlay(np.repeat(pixels[..., None], 3, axis=-1), cells)
