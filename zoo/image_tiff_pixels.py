@@ -82,11 +82,45 @@ def read_page(tif: tifffile.TiffFile, page: Any, region: Region, colours: Colour
     Segments without bytes are 0. Raises `BadImage` for those that are cut short or unpack to more than they declare.
     """
     out = np.zeros((region.height, region.width, page.samplesperpixel), page.dtype.newbyteorder("="))
+    by_rows = reads_rows(page)
     for number, y, x, sample in _touched(page, region):
+        if by_rows:
+            first, rows = _rows(tif, page, number, y, region, shift)
+            _paste(out, rows, (first, x, sample), region)
+            continue
         data = _segment_bytes(tif, page, number, shift)
         if data:
             _paste(out, _decoded(page, data, number), (y, x, sample), region)
     return _put_right(page, out, colours)
+
+
+def reads_rows(page: Any) -> bool:
+    """Whether single rows of a strip can be read: the strips are whole and nothing is packed."""
+    height, width = segment_size(page)
+    samples = 1 if page.planarconfig == SEPARATE else page.samplesperpixel
+    plain = page.compression == 1 and page.fillorder == 1 and page.predictor == 1
+    row = width * samples * page.dtype.itemsize
+    whole = all(
+        size == row * min(height, page.imagelength - index % -(-page.imagelength // height) * height)
+        for index, size in enumerate(page.databytecounts)
+    )
+    return bool(not page.is_tiled and plain and page.bitspersample == page.dtype.itemsize * 8 and whole)
+
+
+def _rows(
+    tif: tifffile.TiffFile, page: Any, number: int, top: int, region: Region, shift: int
+) -> tuple[int, np.ndarray]:
+    """The rows of an uncompressed strip that the region touches, (y, x, sample), and the number of the first."""
+    samples = 1 if page.planarconfig == SEPARATE else page.samplesperpixel
+    row = page.imagewidth * samples * page.dtype.itemsize
+    first = max(region.y, top)
+    last = min(region.y + region.height, top + segment_size(page)[0], page.imagelength)
+    tif.filehandle.seek(page.dataoffsets[number] + shift + (first - top) * row)
+    data = tif.filehandle.read((last - first) * row)
+    if len(data) < (last - first) * row:
+        raise BadImage("The TIFF file ends before its pixels do.", HINT)
+    pixels = np.frombuffer(data, page.dtype.newbyteorder(tif.byteorder))
+    return first, pixels.reshape(last - first, page.imagewidth, samples)
 
 
 def _touched(page: Any, region: Region) -> Iterator[tuple[int, int, int, int | None]]:

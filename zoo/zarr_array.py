@@ -1,4 +1,4 @@
-"""One array of a Zarr (formats 2 and 3) inside a zip, read chunk by chunk with every size bounded.
+"""One array of a Zarr (formats 2 and 3) inside a zip or a folder, read chunk by chunk with every size bounded.
 
 Zarr's own reader lets a chunk unpack to whatever it claims; here a chunk unpacks to exactly the bytes that its shape
 needs, or is refused. Sources: the Zarr specifications 2 and 3, and the blosc 1 and numcodecs lz4 headers.
@@ -13,7 +13,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -26,6 +26,14 @@ MAXIMUM_DIMENSIONS = 8
 ABSENT = 2**64 - 1
 # What a chunk's file may have above its pixels: headers, and the little that compression can add.
 CHUNK_OVERHEAD = 2**16
+
+
+class Archive(Protocol):
+    """What is asked of `zipfile.ZipFile`; `getinfo` raises KeyError for a file that is not there."""
+
+    def namelist(self) -> list[str]: ...
+    def getinfo(self, name: str) -> Any: ...
+    def read(self, name: Any) -> bytes: ...
 
 
 @dataclass(frozen=True)
@@ -45,7 +53,7 @@ class Shards:
 class ZarrArray:
     """`shape` and `chunks` are in the file's axis order; `dtype` is native; `stored` is the byte order in the file."""
 
-    archive: zipfile.ZipFile
+    archive: Archive
     path: str
     shape: tuple[int, ...]
     chunks: tuple[int, ...]
@@ -119,7 +127,7 @@ def _paste(out: np.ndarray, chunk: np.ndarray, at: Sequence[int], spans: Sequenc
     out[tuple(target)] = chunk[tuple(source)]
 
 
-def read_member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes | None:
+def read_member(archive: Archive, name: str, limit: int) -> bytes | None:
     """The bytes of a member, None when there is none; raises `BadImage` beyond `limit` bytes or when encrypted."""
     try:
         member = archive.getinfo(name)
@@ -132,7 +140,7 @@ def read_member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes | None
     return archive.read(member)
 
 
-def open_array(archive: zipfile.ZipFile, path: str) -> ZarrArray:
+def open_array(archive: Archive, path: str) -> ZarrArray:
     """The array in the folder `path` of the archive; raises `BadImage` or `UnsupportedImage`. Reads no chunk."""
     for name, build in (("zarr.json", _version_3), (".zarray", _version_2)):
         data = read_member(archive, str(PurePosixPath(path) / name), MAXIMUM_METADATA)
@@ -177,7 +185,7 @@ def _fill(value: Any, dtype: np.dtype) -> Any:
         return dtype.type(0)
 
 
-def _version_2(archive: zipfile.ZipFile, path: str, body: dict[str, Any]) -> ZarrArray:
+def _version_2(archive: Archive, path: str, body: dict[str, Any]) -> ZarrArray:
     shape = _sides(body["shape"])
     stored = _dtype(body["dtype"])
     axes = tuple(range(len(shape)))
@@ -196,7 +204,7 @@ def _version_2(archive: zipfile.ZipFile, path: str, body: dict[str, Any]) -> Zar
     )
 
 
-def _version_3(archive: zipfile.ZipFile, path: str, body: dict[str, Any]) -> ZarrArray:
+def _version_3(archive: Archive, path: str, body: dict[str, Any]) -> ZarrArray:
     shape = _sides(body["shape"])
     grid = body["chunk_grid"]
     if grid.get("name") != "regular":

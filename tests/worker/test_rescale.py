@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.rescale import labels_to_shape, to_shape
+from worker.rescale import labels_to_shape, needed_span, resampled, to_shape
 
 
 @given(height=st.integers(1, 80), width=st.integers(1, 80), y=st.floats(0.1, 5), x=st.floats(0.1, 5))
@@ -52,3 +52,22 @@ def test_labels_doubled_are_blocks() -> None:
 def test_the_same_shape_changes_nothing(shape: tuple[int, int]) -> None:
     plane = np.random.default_rng(0).random((*shape, 1), np.float32)
     np.testing.assert_array_equal(to_shape(plane, shape), plane)
+
+
+@given(
+    have=st.tuples(st.integers(1, 60), st.integers(1, 60)),
+    want=st.tuples(st.integers(1, 90), st.integers(1, 90)),
+    seed=st.integers(0, 1000),
+)
+def test_a_part_is_that_of_the_whole(have: tuple[int, int], want: tuple[int, int], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    plane = rng.random((*have, 2), np.float32)
+    whole = to_shape(plane, want)
+    part, chosen = plane, []
+    for axis in (0, 1):
+        span = tuple(sorted(rng.integers(0, want[axis] + 1, 2).tolist()))
+        span = (span[0], max(span[1], span[0] + 1)) if span[0] < want[axis] else (want[axis] - 1, want[axis])
+        start, stop = needed_span(have[axis], want[axis], span)
+        part = resampled(part.take(range(start, stop), axis), axis, have[axis], want[axis], span, start)
+        chosen.append(slice(*span))
+    np.testing.assert_array_equal(part, whole[tuple(chosen)])
