@@ -11,6 +11,9 @@ import keras
 
 GRID_STRIDE = 8
 INPUT_STRIDE = 32
+# How far an input pixel can change a cell, in pixels: 1 + 2 + 4 + 4 down to the grid of 8, 16 + 8 there, 32 + 16 on
+# the grid of 16, 64 on that of 32, and 16 + 16 + 8 + 32 on the way back.
+RECEPTIVE_RADIUS = 219
 # A cell starts with this chance of being a centre, so that the many empty ones do not swamp the first steps.
 PRIOR = 0.02
 TYPICAL_LOG_SIZE = 2.3
@@ -38,7 +41,7 @@ def build_grid_network(classes: int, *, halve: bool = True, normalise: bool = Tr
         return layers.Add()([x, convolve(convolve(x, filters), filters)])
 
     inputs = keras.Input((None, None, 3), name="image")
-    x = layers.AveragePooling2D()(inputs) if halve else inputs
+    x = layers.AveragePooling2D(2)(inputs) if halve else inputs
     x = convolve(convolve(x, 32, strides=2), 32)
     fine = block(convolve(x, 48, strides=2), 48)
     middle = block(convolve(fine, 64, strides=2), 64)
