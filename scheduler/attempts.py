@@ -18,6 +18,7 @@ from scheduler.contract import RESULT_FILES, SHOWN_EARLY, STAGES
 from scheduler.ending import Ending
 from scheduler.jobs import Body, JobMissing, Jobs, handle_of, note, now
 from scheduler.logs import Logs
+from scheduler.metrics import Metrics
 from scheduler.queue import Queue
 from scheduler.reaper import Reaper
 from scheduler.runtimes import Runtimes
@@ -60,6 +61,7 @@ class Attempts:
         ending: Ending,
         workers: Workers,
         runtimes: Runtimes,
+        metrics: Metrics,
         settings: Settings,
     ) -> None:
         self._jobs = jobs
@@ -70,11 +72,22 @@ class Attempts:
         self._ending = ending
         self._workers = workers
         self._runtimes = runtimes
+        self._metrics = metrics
         self._settings = settings
 
     def start(self, uuid: str, lease: str) -> dict[str, float]:
         """The worker has the job: the lease now lasts for ERT. Answers lease_until (epoch s) and ert_seconds."""
-        return self._prolong(uuid, lambda body: leases.start(body, lease, now()))
+        told = False
+
+        def start(body: Body) -> None:
+            nonlocal told
+            told = bool(body["lease"]) and body["lease"]["started"]
+            leases.start(body, lease, now())
+
+        answer = self._prolong(uuid, start)
+        if not told:
+            self._metrics.started(self._jobs.get(uuid).body, now())
+        return answer
 
     def extend(self, uuid: str, lease: str) -> dict[str, float]:
         """The watchdog vouches for the job: ERT from now again."""
@@ -178,22 +191,18 @@ class Attempts:
             leases.finish(body, "done", now())
             return None
 
-        body = self._end(uuid, lease, accept).body
-        self._learn(body)
-        self._ending.settle_and_delete(uuid)
+        repeated = False
 
-    def _learn(self, body: Mapping[str, Any]) -> None:
-        """Let the job's runtime teach the next estimate. A result is not refused for what cannot be learned from it."""
-        load = body["result"]["timings"].get("loading", 0.0)
-        if not body["work"] or not isinstance(load, int | float):
-            return
-        seconds = body["finished_at"] - body["started_at"] - load
-        try:
-            self._runtimes.record(
-                body["model"]["package_sha256"], body["result"]["device"], body["work"], seconds, float(load)
-            )
-        except ZooscopeError as error:
-            log.warning("job %s: its runtime is not learned: %s", body["uuid"], error)
+        def accept_once(body: Body) -> bool | None:
+            nonlocal repeated
+            repeated = accept(body) is False
+            return False if repeated else None
+
+        body = self._end(uuid, lease, accept_once).body
+        if not repeated:
+            self._metrics.done(body)
+            self._runtimes.learn_from(body)
+        self._ending.settle_and_delete(uuid)
 
     def _result_file(self, body: Body, name: str, sha256: str) -> dict[str, Any]:
         uploaded = body["lease"]["files"].get(name)
@@ -228,6 +237,7 @@ class Attempts:
 
         body = self._end(uuid, lease, fail).body
         if not repeated:
+            self._metrics.ended(body["kind"], "failed", error["code"])
             self._after_failure(body, retry)
         return str(body["state"])
 
@@ -250,6 +260,7 @@ class Attempts:
             return None
 
         body = self._end(uuid, lease, hand_back).body
+        self._metrics.ended(body["kind"], "handed back")
         self._delay(body, 0.0)
         self._ending.collect(uuid)
 

@@ -15,6 +15,7 @@ from scheduler.contract import FINAL_STATES, Claim
 from scheduler.ending import Ending
 from scheduler.entry import BadEntry, Entry
 from scheduler.jobs import Body, JobMissing, Jobs, handle_of, now, set_handle
+from scheduler.metrics import Metrics
 from scheduler.queue import Queue, QueueDown, Reserved
 from scheduler.tokens import BadToken, TokenExpired, Tokens
 from zoo.settings import Settings
@@ -31,14 +32,18 @@ class _Outcome:
     what: str = ""
     lease: str = ""
     seconds: float = 0.0
+    lost: bool = False
 
 
 class Claims:
-    def __init__(self, jobs: Jobs, queue: Queue, tokens: Tokens, ending: Ending, settings: Settings) -> None:
+    def __init__(
+        self, jobs: Jobs, queue: Queue, tokens: Tokens, ending: Ending, metrics: Metrics, settings: Settings
+    ) -> None:
         self._jobs = jobs
         self._queue = queue
         self._tokens = tokens
         self._ending = ending
+        self._metrics = metrics
         self._settings = settings
 
     def take(self, reserved: Reserved, worker: str, device: str) -> Claim | None:
@@ -103,6 +108,7 @@ class Claims:
             if outcome.seconds > 0:
                 outcome.what = "wait"
                 return None if adopted else False
+            outcome.lost = bool(body["lease"]) and body["lease"]["started"]
             leases.lose(body, time)
             if leases.exhausted(body, self._settings.attempts):
                 outcome.what = "exhausted"
@@ -117,6 +123,9 @@ class Claims:
             body = self._jobs.change(uuid, open_lease).body
         except JobMissing:
             outcome.what = "over"
+        else:
+            if outcome.lost:
+                self._metrics.ended(body["kind"], "lost", "worker-lost")
         if outcome.what == "leased":
             return self._hand_over(reserved, body)
         self._put_away(reserved, uuid, outcome)

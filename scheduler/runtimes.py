@@ -9,6 +9,7 @@ ones soon outvote.
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -17,6 +18,9 @@ from typing import Any
 import numpy as np
 
 from zoo.documents import DocumentExists, DocumentMissing, Documents, RevisionConflict
+from zoo.errors import ZooscopeError
+
+log = logging.getLogger(__name__)
 
 COLLECTION = "runtimes"
 KEPT = 64
@@ -102,6 +106,17 @@ class Runtimes:
             stored = self._documents.get(COLLECTION, _key(package_sha256, device))
             return list(stored.body["observations"])
         return []
+
+    def learn_from(self, body: Mapping[str, Any]) -> None:
+        """Remember what the finished job `body` took. No result is refused for what cannot be learned from it."""
+        load = body["result"]["timings"].get("loading", 0.0)
+        if not body["work"] or not isinstance(load, int | float):
+            return
+        seconds = body["finished_at"] - body["started_at"] - load
+        try:
+            self.record(body["model"]["package_sha256"], body["result"]["device"], body["work"], seconds, float(load))
+        except ZooscopeError as error:
+            log.warning("job %s: its runtime is not learned: %s", body["uuid"], error)
 
     def record(self, package_sha256: str, device: str, work: float, seconds: float, load_s: float) -> None:
         """Remember one finished job: megapixel-passes, seconds without loading, seconds of loading."""

@@ -24,6 +24,7 @@ from scheduler.fairness import KINDS, next_priority
 from scheduler.jobs import TUBE_PREFIX, Body, JobRequest, Jobs, handle_of, new_body, note, now
 from scheduler.logs import Logs
 from scheduler.maintenance import Maintenance, mark_deleted, put_entry
+from scheduler.metrics import Metrics
 from scheduler.queue import Queue, QueueDown, QueueDraining
 from scheduler.reaper import Reaper
 from scheduler.runtimes import Figures, Runtimes
@@ -87,11 +88,21 @@ class Scheduler:
         self.forget_blob = reaper.collect_one
         self._logs = Logs(documents, blobs, self._queue, self._jobs, reaper.lock, settings.log_bytes)
         self._ending = Ending(self._jobs, self._queue, self._logs, reaper)
-        self._claims = Claims(self._jobs, self._queue, self._tokens, self._ending, settings)
+        self.metrics = Metrics(self._figures_now)
+        self._claims = Claims(self._jobs, self._queue, self._tokens, self._ending, self.metrics, settings)
         self._workers = Workers()
         self._runtimes = Runtimes(documents)
         self.attempts = Attempts(
-            self._jobs, self._queue, self._logs, blobs, reaper, self._ending, self._workers, self._runtimes, settings
+            self._jobs,
+            self._queue,
+            self._logs,
+            blobs,
+            reaper,
+            self._ending,
+            self._workers,
+            self._runtimes,
+            self.metrics,
+            settings,
         )
         self.maintenance = Maintenance(self._jobs, self._queue, self._logs, self._tokens, self._ending, settings)
         self._closing = threading.Event()
@@ -236,6 +247,19 @@ class Scheduler:
             "running": self._jobs.count(state=["running"]),
             "oldest_s": max(0.0, now() - queued.items[0].body["created_at"]) if queued.items else 0.0,
             "beanstalkd": self._queue_state(),
+        }
+
+    def _figures_now(self) -> dict[str, Any]:
+        """What `Metrics` shows of the present: `status`, by kind, with the buried."""
+        return self.status() | {"kinds": {kind: self._kind_now(kind) for kind in KINDS}, "buried": self.buried().total}
+
+    def _kind_now(self, kind: str) -> dict[str, float]:
+        waiting: Filters = {"state": ["queued"], "kind": [kind], "deleted": [False]}
+        queued = self._jobs.search(Query(filters=waiting, sort="created_at", descending=False, size=1))
+        return {
+            "queued": queued.total,
+            "running": self._jobs.count(state=["running"], kind=[kind]),
+            "oldest_s": max(0.0, now() - queued.items[0].body["created_at"]) if queued.items else 0.0,
         }
 
     def _queue_state(self) -> str:

@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 from typing import IO, Any
 
-from flask import Flask, Request, jsonify
+from flask import Flask, Request, Response, jsonify
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from scheduler.api import create_blueprint
@@ -95,6 +95,11 @@ def _add_health(app: Flask) -> None:
     def healthz() -> Any:
         """The process answers."""
         return jsonify({"ok": True})
+
+    @app.get("/metrics")
+    def metrics() -> Response:
+        """For Prometheus: queue, workers, attempts, runtimes."""
+        return Response(service().scheduler.metrics.text(), mimetype="text/plain; version=0.0.4")
 
     @app.get("/readyz")
     def readyz() -> Any:
