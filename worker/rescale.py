@@ -62,11 +62,13 @@ def labels_to_shape(labels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Resample (y, x) int32 labels to `shape` by the nearest pixel."""
     if labels.shape == shape:
         return labels
-    rows, columns = (
-        np.minimum(((np.arange(side) + 0.5) * have / side).astype(np.int64), have - 1)
-        for side, have in zip(shape, labels.shape, strict=True)
-    )
+    rows, columns = (nearest(have, side, (0, side)) for side, have in zip(shape, labels.shape[:2], strict=True))
     return labels[rows[:, None], columns[None, :]]
+
+
+def nearest(have: int, side: int, span: Span) -> np.ndarray:
+    """For the pixels `span` of an axis of `side` the nearest of `have`, int64."""
+    return np.minimum(((np.arange(*span) + 0.5) * have / side).astype(np.int64), have - 1)
 
 
 def finer_at_model(scale: Scale) -> bool:
