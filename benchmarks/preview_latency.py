@@ -38,7 +38,7 @@ def bare_loop(rounds: int) -> None:
 
     package = seed_package()
     forward = ModelCache(Settings()).get(package).forward
-    settings = resolve({}, package.head)
+    settings = resolve({}, package)
     whole = picture(package, SIDE + STEP * rounds)
     for line in sys.stdin:
         offset = int(line)

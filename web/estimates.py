@@ -9,6 +9,7 @@ from scheduler import ert
 from web.previews import Checked, Request, check_model
 from web.service import service
 from zoo.errors import UserError
+from zoo.passes import passes
 from zoo.pixel_scale import CLOSE_ENOUGH
 
 # Beyond these factors details are lost or invented.
@@ -33,9 +34,8 @@ def expected(
     height, width = checked.scale.shape(request.region.height, request.region.width)
     warm = not cold and any(checked.model["package_sha256"] in worker["models"] for worker in workers)
     device = next((worker["device"] for worker in workers if worker["device"].startswith("gpu")), "cpu")
-    passes = int(checked.settings.get("variations", 1))
-    figures = checked.model.get("ert") or {}
-    return ert.estimate(figures, height * width / 1e6, passes, device, warm, service().settings)
+    figures = service().scheduler.figures(checked.model["package_sha256"], checked.model.get("ert") or {}, device)
+    return ert.estimate(figures, height * width / 1e6, passes(checked.settings), service().settings, warm)
 
 
 def _item(

@@ -74,7 +74,7 @@ def read_request(body: Mapping[str, Any]) -> Request:
 def check_model(request: Request, model: str, version: str | None) -> Checked:
     """Whether `model` can run on the request; raises a UserError that says what would make it fit."""
     document = service().catalogue.get(model, version)
-    settings = resolve(request.settings, document["head"])
+    settings = resolve(request.settings, document)
     plan = fit_channels(
         request.info.rgb,
         request.info.channels,

@@ -45,7 +45,7 @@ def rerun(job: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
         kind="preview",
         owner=visitors.visitor(),
         model=job["model"],
-        settings=resolve(job["settings"] | settings, model["head"]),
+        settings=resolve(job["settings"] | settings, model),
         input_sha256=job["input"]["sha256"],
         source=job["source"],
         estimate_seconds=job["estimate"]["seconds"],

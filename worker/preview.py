@@ -57,11 +57,11 @@ def run_preview(
     with run.stage("loading"):
         model = models.get(package)
     with run.stage("reading"):
-        plane = fitted(job, run.log)
+        stack = fitted(job, run.log)
     with run.stage("enhancing"):
-        plane, scale = prepared(job, plane, run.log)
+        stack, scale = prepared(job, stack, run.log)
     with run.stage("inferring"):
-        maps = apply_operators(averaged(model, plane, job.settings, run), package.postprocessing)
+        maps = apply_operators(averaged(model, stack, job.settings, run), package.postprocessing)
     with ThreadPoolExecutor(2, "write") as pool:
         writer = Writer(out, pool, written)
         if not scale.changes:

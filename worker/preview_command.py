@@ -107,7 +107,7 @@ def _checked(arguments: argparse.Namespace, settings: Settings) -> Request:
         for setting in PREVIEW_SETTINGS
         if (value := getattr(arguments, f"setting_{setting.name}")) is not None
     }
-    resolved = resolve(given, package.head)
+    resolved = resolve(given, package)
     info = inspect(image, image.name, settings)
     region = Region(0, 0, info.width, info.height) if arguments.roi is None else Region.parse(arguments.roi)
     region.inside(info.width, info.height)

@@ -1,6 +1,7 @@
-"""Test-time variations: the eight flips and rotations of the square, and the way back.
+"""Test-time variations: flips and rotations of the square, with the planes reversed or not, and the way back.
 
-Averaging a network over them is what CDeep3M2 does with its variations 1-8.
+They are numbered as in `zoo.passes`, which has the sets that CDeep3M2 averages over. CDeep3M2 flips before it turns;
+a turn by 90° is one of `numpy.rot90`.
 """
 
 from __future__ import annotations
@@ -9,24 +10,42 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from zoo.passes import variation_set
+
+# (axis of the plane that is flipped first, quarter turns) of 1 to 8; y is axis 0 and x is axis 1 of a map.
+SQUARE: tuple[tuple[int | None, int], ...] = (
+    (None, 0), (0, 0), (1, 0), (None, 1), (None, -1), (0, 1), (1, 1), (None, 2),
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Variation:
-    """`turns` quarter turns, then a flip of x; of arrays (y, x, channel)."""
+    """One of the sixteen: `flipped` is the axis flipped first, `turns` counts quarter turns, `reversed` the planes."""
 
+    number: int
+    flipped: int | None
     turns: int
-    flipped: bool
+    reversed: bool
 
-    def apply(self, plane: np.ndarray) -> np.ndarray:
-        turned = np.rot90(plane, self.turns)
-        return turned[:, ::-1] if self.flipped else turned
+    def apply(self, stack: np.ndarray) -> np.ndarray:
+        """The variation of (plane, y, x, channel)."""
+        if self.reversed:
+            stack = stack[::-1]
+        if self.flipped is not None:
+            stack = np.flip(stack, 1 + self.flipped)
+        return np.rot90(stack, self.turns, axes=(1, 2))
 
-    def undo(self, plane: np.ndarray) -> np.ndarray:
-        turned = plane[:, ::-1] if self.flipped else plane
-        return np.rot90(turned, -self.turns)
+    def undo(self, maps: np.ndarray) -> np.ndarray:
+        """Maps (y, x, map) of the varied middle plane, back on the plane as it was."""
+        maps = np.rot90(maps, -self.turns, axes=(0, 1))
+        return maps if self.flipped is None else np.flip(maps, self.flipped)
 
 
-def variations(count: int) -> tuple[Variation, ...]:
-    """1: as it is; 4: the quarter turns; 8: these and their mirror images."""
-    turns = 1 if count == 1 else 4
-    return tuple(Variation(turn, flipped) for flipped in (False, True)[: 1 + (count == 8)] for turn in range(turns))
+def variations(name: str, frames: int = 1) -> tuple[Variation, ...]:
+    """Those of the set `name` for a network of `frames` planes, in the order of their numbers."""
+    return tuple(_numbered(number) for number in variation_set(name, frames))
+
+
+def _numbered(number: int) -> Variation:
+    flipped, turns = SQUARE[(number - 1) % len(SQUARE)]
+    return Variation(number, flipped, turns, number > len(SQUARE))

@@ -1,6 +1,7 @@
 """The things of Zooscope: model packages, images, documents, blobs, and what every room needs. Imports no other room.
 
-settings, preview_settings, errors, identifiers, secrets     what every room needs
+settings, errors, identifiers, secrets                       what every room needs
+preview_settings, setting_values, passes, planes, crops      what a preview may be asked, and the pixels a job carries
 documents, document_fields, documents_sqlite, sqlite_search  records with a revision, and the search in them
 blobs, disk                                                  files named by their sha256
 packages, package_archive, package_build                     bioimage.io model packages, read and written

@@ -209,5 +209,5 @@ def _info(page: Any, axes: Axes, colours: Colours) -> ImageInfo:
     names = axes.channel_names if len(axes.channel_names) == channels else named_channels(channels, rgb)
     return ImageInfo(
         "tiff", page.imagewidth, page.imagelength, axes.planes, channels, names, samples_dtype(page, colours), rgb,
-        axes.pixel_size,
+        axes.pixel_size, axes.sizes["Z"], axes.z_step,
     )  # fmt: skip

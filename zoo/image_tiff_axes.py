@@ -32,6 +32,11 @@ class Axes:
         return self.sizes["Z"] * self.sizes["T"]
 
     @property
+    def z_step(self) -> int:
+        """How many planes on the next slice of the same z-stack is."""
+        return 1 if self.order.index("Z") < self.order.index("T") else self.sizes["T"]
+
+    @property
     def pages(self) -> int:
         return self.planes * self.sizes["C"]
 

@@ -30,7 +30,8 @@ class ImageInfo:
     """An image as its file describes it.
 
     `planes` counts everything that is not y, x or channel (z, time, pages), in the file's order. `dtype` is NumPy's
-    name of the samples as they will be read. `rgb` says that the channels are red, green and blue.
+    name of the samples as they will be read. `rgb` says that the channels are red, green and blue. `depth` counts the
+    planes of one z-stack (pages without axes are taken for one), whose next plane is `z_step` planes further on.
     """
 
     format: str
@@ -42,6 +43,12 @@ class ImageInfo:
     dtype: str
     rgb: bool
     pixel_size: PixelSize | None
+    depth: int = 0
+    z_step: int = 1
+
+    def __post_init__(self) -> None:
+        if not self.depth:
+            object.__setattr__(self, "depth", self.planes)
 
     def to_json(self) -> dict[str, Any]:
         body = dict(self.__dict__)
@@ -51,7 +58,9 @@ class ImageInfo:
 
     @classmethod
     def from_json(cls, body: dict[str, Any]) -> ImageInfo:
-        values = {name: body[name] for name in cls.__dataclass_fields__}
+        """Read `to_json`; images kept by earlier versions tell no `depth`."""
+        values = {name: body[name] for name in cls.__dataclass_fields__ if name not in ("depth", "z_step")}
+        values |= {name: body[name] for name in ("depth", "z_step") if name in body}
         values["channel_names"] = tuple(values["channel_names"])
         values["pixel_size"] = PixelSize.from_json(values["pixel_size"])
         return cls(**values)
@@ -59,12 +68,22 @@ class ImageInfo:
 
 @dataclass(frozen=True)
 class Crop:
-    """The pixels of a region, (y, x, channel) in the image's own dtype, and where they are from."""
+    """The pixels of a region, (y, x, channel) in the image's own dtype, and where they are from.
+
+    `around`, where a network wants it, are the plane and its neighbours along z, (plane, y, x, channel): an odd number,
+    of which the middle one is `pixels`, and beyond the stack's ends its edge planes again.
+    """
 
     pixels: np.ndarray
     pixel_size: PixelSize | None
     rgb: bool
     origin: Region
+    around: np.ndarray | None = None
+
+    @property
+    def stack(self) -> np.ndarray:
+        """(plane, y, x, channel): `around`, or the one plane there is."""
+        return self.pixels[None] if self.around is None else self.around
 
 
 def named_channels(count: int, rgb: bool) -> tuple[str, ...]:

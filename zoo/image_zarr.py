@@ -1,4 +1,4 @@
-"""OME-Zarr in a zip (NGFF 0.4 and 0.5): the full-resolution level of the first multiscale image."""
+"""OME-Zarr in a zip or a folder (NGFF 0.4 and 0.5): the full-resolution level of the first multiscale image."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from zoo.image_pixel_size import pixel_size
 from zoo.image_types import ImageInfo, PixelSize, named_channels
 from zoo.roi import Region
 from zoo.settings import MIB, Settings
-from zoo.zarr_array import MAXIMUM_METADATA, ZarrArray, open_array, read_member
+from zoo.zarr_array import MAXIMUM_METADATA, Archive, ZarrArray, open_array, read_member
+from zoo.zarr_folder import ZarrFolder
 
 # The list of about 200 000 files.
 MAXIMUM_DIRECTORY = 16 * MIB
@@ -35,6 +36,7 @@ DAMAGE = (
     zipfile.BadZipFile, OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, IndexError, EOFError,
     ArithmeticError, struct.error, MemoryError,
 )  # fmt: skip
+UNKNOWN_BYTES = 2**62
 READ_AS = {"float64": "float32", "float16": "float32", "bool": "uint8"}
 
 
@@ -51,6 +53,11 @@ class Level:
 def opened(path: Path, settings: Settings) -> Iterator[Level]:
     """Open and check; raises `BadImage`, `UnsupportedImage` or `ImageTooLarge`, also for damage met while reading."""
     try:
+        if path.is_dir():
+            folder = ZarrFolder(path)
+            # Its size says nothing of its compression: other pictures may lie beside it.
+            yield _level(folder, *_attributes(folder), UNKNOWN_BYTES, settings)
+            return
         with path.open("rb") as file:
             _check_directory(file)
             with zipfile.ZipFile(file) as archive:
@@ -107,7 +114,7 @@ def _check_names(archive: zipfile.ZipFile) -> None:
             raise BadImage(f"The OME-Zarr has a file named {name[:60]!r}, outside itself.", HINT)
 
 
-def _attributes(archive: zipfile.ZipFile) -> tuple[str, dict[str, Any]]:
+def _attributes(archive: Archive) -> tuple[str, dict[str, Any]]:
     """Folder and attributes of the image: those nearest to the top of the archive."""
     names = [name for name in archive.namelist() if PurePosixPath(name).name in METADATA]
     for name in sorted(names, key=lambda name: name.count("/"))[:METADATA_TRIED]:
@@ -120,7 +127,7 @@ def _attributes(archive: zipfile.ZipFile) -> tuple[str, dict[str, Any]]:
 
 
 def _level(
-    archive: zipfile.ZipFile, root: str, attributes: dict[str, Any], file_bytes: int, settings: Settings
+    archive: Archive, root: str, attributes: dict[str, Any], file_bytes: int, settings: Settings
 ) -> Level:
     multiscale = attributes["multiscales"][0]
     dataset = multiscale["datasets"][0]
@@ -143,7 +150,8 @@ def _level(
         raise ImageTooLarge(f"The OME-Zarr's chunks are {array.chunks}.", "Save it with chunks of one plane or less.")
     info = ImageInfo(
         "zarr", sizes["x"], sizes["y"], planes, channels, _channel_names(attributes, channels),
-        READ_AS.get(array.dtype.name, array.dtype.name), False, _size(multiscale, dataset, axes),
+        READ_AS.get(array.dtype.name, array.dtype.name), False, _size(multiscale, dataset, axes), sizes.get("z", 1),
+        sizes.get("t", 1) if "z" in axes and "t" in axes[axes.index("z") :] else 1,
     )  # fmt: skip
     return Level(array, axes, info)
 

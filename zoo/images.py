@@ -5,14 +5,12 @@ The first bytes decide the format, never the name. `planes` are all the z, time 
 
 from __future__ import annotations
 
-import io
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import tifffile
 
+from zoo.crops import decode_crop, encode_crop
 from zoo.errors import UserError
 from zoo.image_jpeg import inspect_jpeg, read_jpeg
 from zoo.image_limits import BadImage, ImageTooLarge, UnsupportedImage
@@ -59,6 +57,8 @@ class BadSelection(UserError):
 
 
 def _format(path: Path) -> str:
+    if path.is_dir():
+        return "zarr"
     with path.open("rb") as file:
         head = file.read(132)
     if not head:
@@ -120,36 +120,3 @@ def read_region(
     pixels = read_png(path, info) if info.format == "png" else read_jpeg(path, info)
     rows, columns = slice(region.y, region.y + region.height), slice(region.x, region.x + region.width)
     return np.ascontiguousarray(pixels[rows, columns][:, :, list(chosen)])
-
-
-def encode_crop(crop: Crop) -> bytes:
-    """The crop as an uncompressed TIFF: the same crop always gives the same bytes."""
-    words = {
-        "zooscope": "crop",
-        "rgb": crop.rgb,
-        "origin": crop.origin.to_json(),
-        "pixel_size": crop.pixel_size.to_json() if crop.pixel_size else None,
-    }
-    out = io.BytesIO()
-    planes = np.ascontiguousarray(np.moveaxis(crop.pixels, -1, 0))
-    tifffile.imwrite(
-        out,
-        planes,
-        photometric="minisblack",
-        description=json.dumps(words, sort_keys=True),
-        metadata=None,
-        software="zooscope",
-    )
-    return out.getvalue()
-
-
-def decode_crop(source: bytes | Path) -> Crop:
-    """What `encode_crop` wrote, bit for bit; raises `BadImage` for anything else."""
-    try:
-        with tifffile.TiffFile(io.BytesIO(source) if isinstance(source, bytes) else source) as tif:
-            words = json.loads(tif.pages[0].description)
-            planes = [page.asarray() for page in tif.pages]
-        region = Region.from_json(words["origin"])
-        return Crop(np.stack(planes, axis=-1), PixelSize.from_json(words["pixel_size"]), words["rgb"], region)
-    except (tifffile.TiffFileError, ValueError, KeyError, TypeError, OSError) as error:
-        raise BadImage("The crop of a job is damaged.", "Submit the preview again.") from error

@@ -1,67 +1,115 @@
-"""The settings of a preview: one definition for the page, the command line, the API and the worker.
+"""The settings of a preview: one definition for the page, the command line, the API, the documentation and the worker.
 
 A setting has a name, a kind, limits, a default (which a model's head may override) and one line of help.
-`resolve` turns what a user gave into the full, checked set that a job carries.
+`settings_for_model` is what one model can do; `resolve` turns what a user gave into the full, checked set that a job
+carries. INPUT_SETTINGS are what is chosen of an image before any model is.
 """
 
 from __future__ import annotations
 
-import math
+import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
-from zoo.errors import UserError
+from zoo.passes import FORMERLY, VARIATION_LABELS, VARIATIONS, frame_choices, frame_label
+from zoo.setting_values import NO_FIELD, BadPreviewSetting, PreviewSetting, checked, head_name
 
+__all__ = [
+    "BY_NAME", "INPUT_BY_NAME", "INPUT_SETTINGS", "PREVIEW_SETTINGS", "BadPreviewSetting", "PreviewSetting", "resolve",
+    "settings_for_model",
+]  # fmt: skip
 
-class BadPreviewSetting(UserError):
-    code = "bad-preview-setting"
+MASK, CELLS, STAR, SPOTS = "probability-mask", "boundary-cells", "star-convex", "spots"
+INSTANCES, DEEP = "watershed-instances", "watershed-instances/deep-watershed"
+BOXED = ("grid-detector", "boxes")
+# Heads whose maps are turned with the image; offsets, sizes and rays of the others point somewhere.
+TURNED = (MASK, INSTANCES, DEEP, CELLS)
+# Frame counts that a package may have, for who asks without naming a model.
+ANY_FRAMES = frame_choices((1, 3, 5))
 
-
-@dataclass(frozen=True)
-class PreviewSetting:
-    """`kind` is choice, number or integer; `heads` names the heads it matters to (empty: all)."""
-
-    name: str
-    label: str
-    kind: str
-    default: Any
-    help: str
-    choices: tuple[Any, ...] = ()
-    minimum: float | None = None
-    maximum: float | None = None
-    unit: str = ""
-    heads: tuple[str, ...] = ()
-    advanced: bool = False
-    optional: bool = False
-
-    def to_json(self) -> dict[str, Any]:
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in self.__dict__.items()}
-
+INPUT_SETTINGS = (
+    PreviewSetting(
+        "roi", "Region", "region", None, "Upper left corner, width and height of the region; empty: the whole image.",
+        unit="px", optional=True,
+    ),
+    PreviewSetting(
+        "plane", "Plane", "integer", 0, "Plane of a stack, counted from 0 in the file's order of z and time.",
+        minimum=0,
+    ),
+    PreviewSetting(
+        "channels", "Channels", "channels", None,
+        "Channels for the model in its order, counted from 0; empty: all of them.", optional=True,
+    ),
+    PreviewSetting(
+        "pixel_size_um", "Pixel size", "number", None,
+        "Side of a pixel in the image; empty: what the file says.",
+        minimum=1e-6, maximum=1e4, unit="µm", optional=True,
+    ),
+)  # fmt: skip
 
 PREVIEW_SETTINGS = (
     PreviewSetting(
-        "threshold", "Threshold", "number", 0.5, "Pixels with at least this probability belong to objects.",
+        "threshold", "Threshold", "number", 0.5,
+        "What has at least this probability, or score, counts: lower finds more.",
         minimum=0.01, maximum=0.99,
     ),
     PreviewSetting(
         "minimum_area_px", "Smallest object", "integer", 0, "Objects of fewer pixels are dropped.",
-        minimum=0, maximum=10_000_000, unit="px",
+        minimum=0, maximum=10_000_000, unit="px", heads=(MASK, INSTANCES, DEEP, CELLS, STAR, SPOTS),
+    ),
+    PreviewSetting(
+        "overlap", "Overlap", "number", 0.5,
+        "Of two objects that share more than this part of their union, only the surer one stays.",
+        minimum=0.0, maximum=1.0, heads=(*BOXED, STAR),
     ),
     PreviewSetting(
         "enhancement", "Enhancement", "choice", "off",
-        "Contrast clipping and total-variation denoising before the model, as CDeep3M2 does it.",
-        choices=("off", "cdeep3m2"),
+        "Before the model: clipping and denoising as CDeep3M2 does it, or local contrast (CLAHE).",
+        choices=("off", "cdeep3m2", "clahe"),
+        labels=("off", "CDeep3M2: clip and denoise", "CLAHE: local contrast"),
+    ),
+    PreviewSetting(
+        "spot_method", "Spots by", "choice", "log",
+        "Laplacian of Gaussian finds round spots best; difference of Gaussians is faster.",
+        choices=("log", "dog"), labels=("Laplacian of Gaussian", "difference of Gaussians"), heads=(SPOTS,),
+        head_field="method",
+    ),
+    PreviewSetting(
+        "spot_sigma_min_px", "Smallest spot", "number", 1.0,
+        "Sigma of the smallest spots looked for; a spot's radius is about 1.4 times its sigma.",
+        minimum=0.5, maximum=50.0, unit="px", heads=(SPOTS,), head_field="sigma_min_px",
+    ),
+    PreviewSetting(
+        "spot_sigma_max_px", "Largest spot", "number", 3.0, "Sigma of the largest spots looked for.",
+        minimum=0.5, maximum=50.0, unit="px", heads=(SPOTS,), head_field="sigma_max_px",
+    ),
+    PreviewSetting(
+        "cells", "Count spots in", "choice", "by-intensity",
+        "by-intensity finds cells as what is brighter than the background; none counts spots of the whole region.",
+        choices=("by-intensity", "none"), labels=("cells found by intensity", "the whole region"), heads=(SPOTS,),
+        head_field=NO_FIELD,
+    ),
+    PreviewSetting(
+        "preset", "Watershed of", "choice", "mesmer-nuclear",
+        "Smoothing, seeds and small objects as DeepCell's applications set them.",
+        choices=("mesmer-nuclear", "mesmer-whole-cell", "nuclear", "cytoplasm"),
+        labels=("Mesmer, nuclei", "Mesmer, whole cells", "DeepCell nuclear", "DeepCell cytoplasm"), heads=(DEEP,),
     ),
     PreviewSetting(
         "seed_height", "Splitting", "number", 0.1,
         "How deep the notch between two touching objects must be to split them: lower splits more.",
-        minimum=0.0, maximum=1.0, heads=("watershed-instances",), advanced=True,
+        minimum=0.0, maximum=1.0, heads=(INSTANCES, CELLS), advanced=True,
     ),
     PreviewSetting(
-        "variations", "Flips and rotations", "choice", 1,
-        "Average the model over this many flips and rotations of the image: slower, a little more accurate.",
-        choices=(1, 4, 8), advanced=True,
+        "frames", "Planes at once", "choice", "1",
+        "Networks that see a plane with its neighbours, where the model has them; several are averaged.",
+        choices=ANY_FRAMES, labels=tuple(map(frame_label, ANY_FRAMES)), head_field=NO_FIELD, advanced=True,
+    ),
+    PreviewSetting(
+        "variations", "Flips and rotations", "choice", "none",
+        "Average the model over flips and rotations of the image: slower, a little more accurate.",
+        choices=VARIATIONS, labels=VARIATION_LABELS, heads=TURNED, advanced=True,
     ),
     PreviewSetting(
         "rescale", "Resize to the model's pixel size", "choice", "auto",
@@ -79,48 +127,48 @@ PREVIEW_SETTINGS = (
 )  # fmt: skip
 
 BY_NAME = {setting.name: setting for setting in PREVIEW_SETTINGS}
+INPUT_BY_NAME = {setting.name: setting for setting in INPUT_SETTINGS}
 
 
-def settings_for_head(head: Mapping[str, Any]) -> tuple[PreviewSetting, ...]:
-    """The settings that matter to a model with this head, with the head's own defaults."""
-    chosen = []
-    for setting in PREVIEW_SETTINGS:
-        if setting.heads and head.get("kind") not in setting.heads:
-            continue
-        default = head.get(setting.name, setting.default)
-        chosen.append(PreviewSetting(**(setting.__dict__ | {"default": default})))
-    return tuple(chosen)
+def settings_for_model(model: Any) -> tuple[PreviewSetting, ...]:
+    """The settings that matter to a model, with its own defaults and only the choices it can do.
+
+    `model` has `head` and `frames`, as a package's attributes or a document's keys; without frames it takes one plane.
+    """
+    head = _of(model, "head")
+    kind = head_name(head)
+    found = [setting.with_default(head) for setting in PREVIEW_SETTINGS if not setting.heads or kind in setting.heads]
+    counts = sorted(_of(model, "frames") or (1,))
+    return tuple(_frames_of(setting, counts) if setting.name == "frames" else setting for setting in found)
 
 
-def resolve(given: Mapping[str, Any], head: Mapping[str, Any]) -> dict[str, Any]:
-    """Check `given` and fill in the defaults for `head`; raises `BadPreviewSetting` naming the first wrong one."""
-    known = {setting.name: setting for setting in settings_for_head(head)}
+def resolve(given: Mapping[str, Any], model: Any) -> dict[str, Any]:
+    """Check `given` and fill in the defaults of `model`; raises `BadPreviewSetting` naming the first wrong one."""
+    known = {setting.name: setting for setting in settings_for_model(model)}
     for name in given:
-        if name in BY_NAME and name not in known:
-            raise BadPreviewSetting(f"{BY_NAME[name].label} ({name}) does not apply to this model.", "Leave it out.")
-        if name not in known:
-            raise BadPreviewSetting(f"There is no setting {name!r}.", f"Known settings: {', '.join(sorted(known))}.")
-    return {name: _checked(setting, given.get(name, setting.default)) for name, setting in known.items()}
+        if name in known:
+            continue
+        if name in BY_NAME:
+            raise BadPreviewSetting(
+                f"{BY_NAME[name].label} ({name}) does not apply to this model.",
+                f"Leave it out. This model has {', '.join(known)}.",
+            )
+        like = difflib.get_close_matches(str(name), known, 1)
+        hint = f"Did you mean {like[0]}? " if like else ""
+        raise BadPreviewSetting(f"There is no setting {str(name)[:60]!r}.", f"{hint}This model has {', '.join(known)}.")
+    return {name: checked(setting, _current(name, given.get(name, setting.default))) for name, setting in known.items()}
 
 
-def _checked(setting: PreviewSetting, value: Any) -> Any:
-    if setting.optional and value in (None, "", "auto"):
-        return None
-    if setting.kind == "choice":
-        matches = [choice for choice in setting.choices if str(choice) == str(value)]
-        if not matches:
-            choices = ", ".join(str(choice) for choice in setting.choices)
-            raise BadPreviewSetting(f"{setting.label} ({setting.name}) is {value!r}.", f"Choose one of {choices}.")
-        return matches[0]
-    try:
-        number = float(value) if not isinstance(value, bool) else math.nan
-    except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    low, high = setting.minimum, setting.maximum
-    whole = setting.kind != "integer" or number == math.floor(number) if math.isfinite(number) else False
-    if not whole or (low is not None and number < low) or (high is not None and number > high):
-        what = "a whole number" if setting.kind == "integer" else "a number"
-        raise BadPreviewSetting(
-            f"{setting.label} ({setting.name}) is {value!r}.", f"Give {what} from {low:g} to {high:g}."
-        )
-    return int(number) if setting.kind == "integer" else number
+def _frames_of(setting: PreviewSetting, counts: list[int]) -> PreviewSetting:
+    choices = frame_choices(counts)
+    return replace(setting, choices=choices, labels=tuple(map(frame_label, choices)), default=str(counts[0]))
+
+
+def _current(name: str, value: Any) -> Any:
+    """Variations by their number, as jobs of earlier versions have them, by today's name."""
+    old = name == "variations" and isinstance(value, int | str) and not isinstance(value, bool)
+    return FORMERLY.get(value, value) if old else value
+
+
+def _of(model: Any, name: str) -> Any:
+    return model.get(name) if isinstance(model, Mapping) else getattr(model, name, None)

@@ -83,7 +83,7 @@ def run(package: ModelPackage, crop: Crop, models: Any, out: Path, listener: Lis
 
     listener = listener or Listener()
     out.mkdir()
-    job = PreviewJob(package, crop, resolve(given, package.head), SOURCE)
+    job = PreviewJob(package, crop, resolve(given, package), SOURCE)
     return run_preview(job, models, out, listener.progress.append, listener.lines.append, lambda: False)
 
 
@@ -209,7 +209,7 @@ def test_cancelling_stops_between_tiles(packages, models, crop: Crop, tmp_path: 
     from worker.preview import Cancelled, PreviewJob, run_preview
 
     seen: list[Progress] = []
-    job = PreviewJob(packages["mask"], crop, resolve({"tile_px": 64}, packages["mask"].head), SOURCE)
+    job = PreviewJob(packages["mask"], crop, resolve({"tile_px": 64}, packages["mask"]), SOURCE)
     with pytest.raises(Cancelled):
         run_preview(
             job, models, tmp_path, seen.append, lambda line: None, lambda: "tile" in seen[-1].message if seen else False

@@ -130,7 +130,7 @@ def test_the_terminal_gives_the_files_of_a_job(image: Path, tmp_path: Path) -> N
     crop = Crop(read_region(image, "cells.png", SETTINGS, region), PixelSize(0.5, 0.5), False, region)
     source = {"image_id": "x", "image_name": "cells.png", "image_sha256": file_sha256(image), "roi": region.to_json(),
               "plane": 0, "channels": None, "rgb": False, "pixel_size_um": 0.5}  # fmt: skip
-    job = PreviewJob(package, crop, resolve({"threshold": 0.45}, package.head), source)
+    job = PreviewJob(package, crop, resolve({"threshold": 0.45}, package), source)
     (tmp_path / "job").mkdir()
     run_preview(job, ModelCache(SETTINGS, "cpu"), tmp_path / "job", lambda _: None, lambda _: None, lambda: False)
 

@@ -26,7 +26,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_two_jobs_the_second_with_a_warm_model_and_what_is_broken(plant: Plant) -> None:
-    settings = resolve({}, MASK_HEAD)
+    settings = resolve({}, {"head": MASK_HEAD})
     broken = plant.blobs.put_bytes(b"no package").sha256
     worker = plant.worker("one", engine="worker.engine", stall_seconds=60.0)
     first, second = (plant.until_state(plant.submit(**settings), "done", 90) for _ in range(2))

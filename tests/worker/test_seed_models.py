@@ -50,7 +50,7 @@ def labels_of(tmp_path: Path, models: ModelCache) -> Callable[..., np.ndarray]:
         size = PixelSize(pixel_size_um, pixel_size_um) if pixel_size_um else None
         source: dict[str, Any] = {"roi": region.to_json()}
         crop = Crop(pixels, size, pixels.shape[2] == 3, region)
-        job = PreviewJob(package, crop, resolve({}, package.head), source)
+        job = PreviewJob(package, crop, resolve({}, package), source)
         run_preview(job, models, tmp_path, lambda progress: None, lambda line: None, lambda: False)
         return tifffile.imread(tmp_path / "labels.ome.tif")
 

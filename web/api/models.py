@@ -12,7 +12,7 @@ from web.service import service
 from zoo.catalogue import FACETS
 from zoo.display import to_display
 from zoo.images import read_region
-from zoo.preview_settings import PREVIEW_SETTINGS, settings_for_head
+from zoo.preview_settings import INPUT_SETTINGS, PREVIEW_SETTINGS, settings_for_model
 
 blueprint = Blueprint("api_models", __name__)
 
@@ -86,7 +86,8 @@ def _picture(model: dict[str, Any], member: str) -> Response:
 def list_preview_settings() -> Any:
     query.only({"model", "version"})
     model = request.args.get("model")
-    if model is None:
-        return jsonify({"items": [setting.to_json() for setting in PREVIEW_SETTINGS]})
-    head = service().catalogue.get(model, request.args.get("version"))["head"]
-    return jsonify({"items": [setting.to_json() for setting in settings_for_head(head)]})
+    found = PREVIEW_SETTINGS
+    if model is not None:
+        found = settings_for_model(service().catalogue.get(model, request.args.get("version")))
+    items = [setting.to_json() for setting in found]
+    return jsonify({"items": items, "inputs": [setting.to_json() for setting in INPUT_SETTINGS]})

@@ -73,13 +73,13 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "ModelPage": _page("Model", facets=FREE),
     "PreviewSettings": _object(
-        ("items",),
-        items=_list(_object(
-            ("name", "label", "kind", "default", "help"),
-            name=TEXT, label=TEXT, kind={"enum": ["choice", "number", "integer"]}, default={}, help=TEXT,
-            choices=_list({}), minimum=_or_null(NUMBER), maximum=_or_null(NUMBER), unit=TEXT, heads=_list(TEXT),
-            advanced=TRUTH, optional=TRUTH,
-        )),
+        ("items", "inputs"), items=_list(_ref("PreviewSetting")), inputs=_list(_ref("PreviewSetting"))
+    ),
+    "PreviewSetting": _object(
+        ("name", "label", "kind", "default", "help"),
+        name=TEXT, label=TEXT, kind={"enum": ["choice", "number", "integer", "region", "channels"]}, default={},
+        help=TEXT, choices=_list({}), labels=_list(TEXT), minimum=_or_null(NUMBER), maximum=_or_null(NUMBER),
+        unit=TEXT, heads=_list(TEXT), head_field=TEXT, advanced=TRUTH, optional=TRUTH,
     ),
     "Image": _object(
         ("id", "name", "sha256", "width", "height", "planes", "channels", "urls"),
@@ -109,6 +109,11 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "Jobs": _object(("jobs",), jobs=_list(_ref("Job"))),
     "JobPage": _page("Job"),
+    "Objects": _object(
+        ("columns", "titles", "measures", "rows", "outlines", "colours", "own"),
+        columns=_list(TEXT), titles=_list(TEXT), measures=_list(TEXT), rows=_list(_list({})),
+        outlines=_list(_or_null(_list(_list(NUMBER)))), colours=_list(TEXT), own=TRUTH,
+    ),
     "Status": _object(
         ("workers", "queued", "running", "beanstalkd"),
         workers=_list(FREE), queued=INTEGER, running=INTEGER, oldest_s=_or_null(NUMBER), beanstalkd=TEXT,
