@@ -1,106 +1,61 @@
-"""Running a network over a plane: loading, warm models, batches of tiles. Of a preview, this alone needs TensorFlow."""
+"""Running networks over a plane: warm models, batches of tiles, less of both when memory runs out."""
 
 from __future__ import annotations
 
 import math
-import os
-import tempfile
 from collections import OrderedDict, deque
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from worker.tiles import Grid, Tile, batches, make_grid, pad_to
-from zoo.errors import UserError, ZooscopeError
+from worker.heads.boxes import Boxes, boxes_from_rows, merge_tiles, rows_from_boxes
+from worker.networks import SMALLEST_TILE, Handle, ModelUnrunnable, Network, load_network
+from worker.tiles import Grid, Tile, batches, fixed_grid, make_grid, pad_to
+from zoo.errors import ZooscopeError
 from zoo.packages import ModelPackage
 from zoo.settings import Settings
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-import keras
-import tensorflow as tf
+__all__ = ["ModelCache", "ModelUnrunnable", "OutOfMemory", "WarmModel", "automatic_tile"]
 
 WHOLE_SIDE = 1024
 TILE_SIDE = 1024
-SMALLEST_TILE = 64
 BATCHES = {"cpu": 1, "gpu": 8}
 # Batches handed to the device before the first is fetched: copying one hides behind computing the next.
 IN_FLIGHT = 2
-
-
-class ModelUnrunnable(UserError):
-    code = "model-unrunnable"
-    status = 422
+# Boxes are suppressed among tiles as far as they are surely the same; the head does the rest.
+SAME_BOX = 0.9
+Made = Iterator[tuple[Tile, np.ndarray]]
 
 
 class OutOfMemory(ZooscopeError):
     code = "out-of-memory"
 
 
-class DeviceMissing(UserError):
-    code = "device-missing"
-
-
-def prepare_device(device: str, threads: int) -> str:
-    """Choose what TensorFlow computes on: "auto" (a GPU if there is one), "cpu" or "gpu:<index>"; 0 threads: all.
-
-    Must be called before TensorFlow first computes; later calls only tell the device. Raises `DeviceMissing`.
-    """
-    cards = tf.config.list_physical_devices("GPU")
-    if device.startswith("gpu"):
-        index = int(device.partition(":")[2] or 0)
-        if index >= len(cards):
-            raise DeviceMissing(f"There is no {device}; TensorFlow sees {len(cards)} GPUs.", "Use the device cpu.")
-        cards = cards[index : index + 1]
-    chosen = [] if device == "cpu" else cards[:1]
-    try:
-        tf.config.set_visible_devices(chosen, "GPU")
-        for card in chosen:
-            tf.config.experimental.set_memory_growth(card, True)
-        if chosen:
-            tf.config.experimental.enable_op_determinism()
-        if threads:
-            tf.config.threading.set_intra_op_parallelism_threads(threads)
-    except RuntimeError:
-        chosen = tf.config.get_visible_devices("GPU")
-    if not chosen:
-        return "cpu"
-    return str(tf.config.experimental.get_device_details(chosen[0]).get("device_name", "gpu"))
-
-
 class WarmModel:
-    """A loaded network with its traced forward pass; immutable after `__init__` and safe to call again and again."""
+    """The networks of a package, by how many planes they take: the first is loaded at once, the others when asked for.
 
-    def __init__(self, package: ModelPackage, device: str) -> None:
-        self.sha256 = package.sha256
+    Loaded networks never change and are safe to call again and again.
+    """
+
+    def __init__(self, package: ModelPackage, device: str, threads: int = 0) -> None:
+        self.package, self.sha256 = package, package.sha256
         self.stride, self.halo, self.output_stride = package.stride, package.halo, package.output_stride
         self.output_channels = len(package.output_channels)
-        self.on_gpu = device != "cpu"
-        with tempfile.TemporaryDirectory(prefix="zooscope-model-") as folder:
-            network = _load(package, package.extract_weights(Path(folder)))
-        order = [package.axes.index(axis) for axis in "byxc"]
-        back = ["byxc".index(axis) for axis in package.axes]
-        signature = tf.TensorSpec([None, None, None, package.channels], tf.float32)
+        self.device, self.on_gpu, self.threads = device, device != "cpu", threads
+        self.networks: dict[int, Network] = {}
+        if package.network:
+            self.network(min(package.variants, default=1))
 
-        @tf.function(input_signature=[signature], autograph=False)
-        def forward(batch: tf.Tensor) -> tf.Tensor:
-            given = batch if package.axes == "byxc" else tf.transpose(batch, back)
-            maps = network(given, training=False)
-            return tf.cast(maps if package.axes == "byxc" else tf.transpose(maps, order), tf.float32)
-
-        self.forward = forward
-        # Traced, and its kernels chosen, before the first real tile.
-        side = max(SMALLEST_TILE, self.stride)
-        self._check(forward(tf.zeros((1, side, side, package.channels))), side)
-
-    def _check(self, maps: tf.Tensor, side: int) -> None:
-        cells = side // self.output_stride
-        if tuple(maps.shape) != (1, cells, cells, self.output_channels):
-            raise ModelUnrunnable(
-                f"The network makes an array of shape {tuple(maps.shape)} of a plane of {side} x {side} pixels; "
-                f"its description promises {self.output_channels} maps of {cells} x {cells}."
-            )
+    def network(self, frames: int = 1) -> Network:
+        """The network for so many planes; raises `ModelUnrunnable`."""
+        if frames not in self.networks:
+            if frames not in (self.package.variants or {1: ""}):
+                has = ", ".join(map(str, self.package.variants))
+                raise ModelUnrunnable(
+                    f"{self.package.id} has no network for {frames} planes.", f"It has networks for {has} planes."
+                )
+            self.networks[frames] = load_network(self.package, self.device, frames, self.threads)
+        return self.networks[frames]
 
     def predict(
         self,
@@ -110,53 +65,98 @@ class WarmModel:
         *,
         tile: int | None = None,
         batch: int | None = None,
+        frames: int = 1,
     ) -> np.ndarray:
         """The network's maps of a whole plane, the same whatever the tiles.
 
         Args:
-            plane: (y, x, channel) float32, normalised.
+            plane: (y, x, channel) float32, normalised; the channels of `frames` planes, the lowest plane first.
             step: told, after each batch, of the tiles done and their number; may raise to stop.
             log: takes a line when memory runs out and less is tried.
-            tile: side of the tiles without halo; None: the plane in one go if small, else TILE_SIDE.
+            tile: side of the tiles without halo; None: the plane in one go if small, else TILE_SIDE. A network of one
+                size of input has tiles of that size.
             batch: tiles at once; None: as fits the device.
+            frames: which of the package's networks.
 
         Returns:
-            (y, x, map) float32, a cell every `output_stride` pixels.
+            (y, x, map) float32, a cell every `output_stride` pixels; or the rows of the boxes (row, column) float32 in
+            pixels of the plane, for a network that makes lists. The plane itself for a package without a network.
 
         Raises:
             OutOfMemory: a single smallest tile does not fit.
         """
+        if not self.package.network:
+            step(1, 1)
+            return plane
+        network = self.network(frames)
+        if self.on_gpu:
+            log(f"computed on {network.device} in {network.precision}")
         tile = automatic_tile(plane.shape[:2]) if tile is None else tile
         batch = batch or BATCHES["gpu" if self.on_gpu else "cpu"]
         while True:
-            grid = make_grid(plane.shape[:2], tile=tile, stride=self.stride, halo=self.halo)
+            grid = self.grid(plane.shape[:2], network, tile)
             try:
-                return self._run(plane, grid, min(batch, len(grid.tiles)), step)
-            except (tf.errors.ResourceExhaustedError, MemoryError):
-                tile, batch = _less(tile, batch, grid, log)
+                return self._run(network, plane, grid, min(batch, len(grid.tiles)), step)
+            except MemoryError:
+                tile, batch = _less(tile, batch, grid, log, resizable=_window(network, self.package) is None)
 
-    def _run(self, plane: np.ndarray, grid: Grid, batch: int, step: Callable[[int, int], None]) -> np.ndarray:
-        padded = pad_to(plane, grid.padded)
+    def grid(self, shape: tuple[int, int], network: Network, tile: int | None) -> Grid:
+        """The tiles of a plane of `shape` (y, x) that the network takes."""
+        window = _window(network, self.package)
+        if window is not None:
+            return fixed_grid(shape, window=window, stride=self.stride, halo=self.halo)
+        return make_grid(shape, tile=tile, stride=self.stride, halo=self.halo, least=self.package.minimum_size)
+
+    def _run(
+        self, network: Network, plane: np.ndarray, grid: Grid, batch: int, step: Callable[[int, int], None]
+    ) -> np.ndarray:
+        made = _computed(network, pad_to(plane, grid.padded), grid, network.batch or batch, step)
+        if self.package.head["kind"] == "boxes":
+            return self._merged(made, grid)
         maps = np.empty((*grid.map_shape(self.output_stride), self.output_channels), np.float32)
-        flying: deque[tuple[tuple[Tile, ...], tf.Tensor]] = deque()
-        done = 0
-
-        def land() -> None:
-            nonlocal done
-            tiles, made = flying.popleft()
-            for tile, part in zip(tiles, made.numpy(), strict=True):
-                tile.stitch(part, maps, self.output_stride)
-            done += len(tiles)
-            step(done, len(grid.tiles))
-
-        for group in batches(grid.tiles, batch):
-            windows = np.stack([tile.cut(padded, grid.window) for tile in group])
-            flying.append((group, self.forward(tf.constant(windows))))
-            if len(flying) >= IN_FLIGHT:
-                land()
-        while flying:
-            land()
+        for tile, part in made:
+            tile.stitch(part, maps, self.output_stride)
         return maps
+
+    def _merged(self, made: Made, grid: Grid) -> np.ndarray:
+        head = self.package.head
+
+        def boxes() -> Iterator[tuple[Tile, Boxes]]:
+            for tile, rows in made:
+                yield tile, boxes_from_rows(rows, head, threshold=0.0)
+
+        return rows_from_boxes(merge_tiles(boxes(), grid, SAME_BOX), head)
+
+
+def _window(network: Network, package: ModelPackage) -> tuple[int, int] | None:
+    """(y, x) of the only tiles that the network takes; None: any."""
+    if network.window is not None or not package.input_size:
+        return network.window
+    return package.input_size[0], package.input_size[1]
+
+
+def _computed(network: Network, padded: np.ndarray, grid: Grid, batch: int, step: Callable[[int, int], None]) -> Made:
+    """Every tile with what the network makes of its window, in order; `step` is told after each batch."""
+    flying: deque[tuple[tuple[Tile, ...], Handle]] = deque()
+    done = 0
+
+    def land() -> Made:
+        nonlocal done
+        tiles, handle = flying.popleft()
+        # A batch of a fixed size may be filled up behind its last tile.
+        yield from zip(tiles, handle.result(), strict=False)
+        done += len(tiles)
+        step(done, len(grid.tiles))
+
+    for group in batches(grid.tiles, batch):
+        windows = np.stack([tile.cut(padded, grid.window) for tile in group])
+        if network.batch is not None and len(group) < network.batch:
+            windows = np.concatenate([windows, np.zeros((network.batch - len(group), *windows.shape[1:]), np.float32)])
+        flying.append((group, network.start(windows)))
+        if len(flying) >= IN_FLIGHT:
+            yield from land()
+    while flying:
+        yield from land()
 
 
 def automatic_tile(shape: tuple[int, ...]) -> int | None:
@@ -164,14 +164,16 @@ def automatic_tile(shape: tuple[int, ...]) -> int | None:
     return None if math.prod(shape) <= WHOLE_SIDE**2 else TILE_SIDE
 
 
-def _less(tile: int | None, batch: int, grid: Grid, log: Callable[[str], None]) -> tuple[int | None, int]:
+def _less(
+    tile: int | None, batch: int, grid: Grid, log: Callable[[str], None], *, resizable: bool = True
+) -> tuple[int | None, int]:
     """What to try after running out of memory: half the batch, then half the tile."""
     batch = min(batch, len(grid.tiles))
     if batch > 1:
         log(f"out of memory: batch halved from {batch} to {batch // 2} tiles")
         return tile, batch // 2
     side = min(tile or max(grid.shape), max(grid.shape))
-    if side <= SMALLEST_TILE:
+    if side <= SMALLEST_TILE or not resizable:
         raise OutOfMemory(
             "The model does not fit into this worker's memory, even one small tile at a time.",
             "Run it on a worker with more memory.",
@@ -181,22 +183,14 @@ def _less(tile: int | None, batch: int, grid: Grid, log: Callable[[str], None]) 
     return smaller, 1
 
 
-def _load(package: ModelPackage, file: Path) -> keras.Model:
-    try:
-        return keras.saving.load_model(file, compile=False, safe_mode=True)
-    except (ValueError, TypeError, KeyError, OSError, AttributeError, ImportError, ModuleNotFoundError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelUnrunnable(
-            f"The network of {package.id} {package.version} cannot be loaded: {reason}",
-            "Save it again with model.save('model.keras'), without Lambda layers or layers of your own.",
-        ) from error
-
-
 class ModelCache:
     """Warm models by package sha256, the least recently used dropped beyond the setting `worker_models`."""
 
     def __init__(self, settings: Settings, device: str = "auto") -> None:
         self.limit = max(1, settings.worker_models)
+        from worker.network_tensorflow import prepare_device
+
+        self.threads = settings.cpu_threads
         self.device = prepare_device(device, settings.cpu_threads)
         self._models: OrderedDict[str, WarmModel] = OrderedDict()
 
@@ -212,5 +206,5 @@ class ModelCache:
             return self._models[package.sha256]
         while len(self._models) >= self.limit:
             self._models.popitem(last=False)
-        model = self._models[package.sha256] = WarmModel(package, self.device)
+        model = self._models[package.sha256] = WarmModel(package, self.device, self.threads)
         return model

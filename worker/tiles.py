@@ -51,7 +51,12 @@ class Grid:
 
     def map_shape(self, output_stride: int = 1) -> tuple[int, int]:
         """(y, x) of the plane's maps; the last cell of a row or column may reach beyond the plane."""
-        return -(-self.shape[0] // output_stride), -(-self.shape[1] // output_stride)
+        return map_shape(self.shape, output_stride)
+
+
+def map_shape(shape: tuple[int, int], output_stride: int = 1) -> tuple[int, int]:
+    """(y, x) of the maps of a plane of `shape`."""
+    return -(-shape[0] // output_stride), -(-shape[1] // output_stride)
 
 
 def make_grid(shape: tuple[int, int], *, tile: int | None, stride: int, halo: int) -> Grid:
