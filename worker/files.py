@@ -14,7 +14,6 @@ import imagecodecs
 import numpy as np
 import tifffile
 
-from worker.polygons import trace_polygons
 from zoo.images import PixelSize
 
 PNG_LEVEL = 1
@@ -22,7 +21,15 @@ PNG_LEVEL = 1
 PNG_FILTER_PAETH = 128
 DEFLATE_LEVEL = 1
 ROWS_PER_STRIP = 128
-DECIMALS = {"score": 4, "eccentricity": 4, "area_um2": 6}
+DECIMALS = {
+    "score": 4,
+    "eccentricity": 4,
+    "area_um2": 6,
+    "spots_per_um2": 6,
+    "radius_um": 6,
+    "width_um": 6,
+    "height_um": 6,
+}
 OME_NAMESPACE = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
 
 
@@ -93,39 +100,6 @@ def write_csv(path: Path, table: Mapping[str, Sequence[Any]]) -> None:
     writer.writerow(table)
     writer.writerows(zip(*table.values(), strict=True))
     path.write_text(text.getvalue(), encoding="utf-8")
-
-
-def write_geojson(
-    path: Path,
-    labels: np.ndarray,
-    table: Mapping[str, Sequence[Any]],
-    colour: str,
-    origin: tuple[int, int],
-) -> None:
-    """Write the objects as QuPath detections: polygons in pixels of the whole image, measures as measurements.
-
-    `colour` is the class's, as "#rrggbb"; `origin` is the (x, y) of the labels' first pixel.
-    """
-    measures = [name for name in table if name not in ("id", "class")]
-    rows = list(zip(*(table[name] for name in measures), strict=True))
-    class_colour = list(bytes.fromhex(colour.removeprefix("#")))
-    features = []
-    for index, polygons in enumerate(trace_polygons(labels)):
-        properties = {
-            "id": table["id"][index],
-            "objectType": "detection",
-            "classification": {"name": table["class"][index], "color": class_colour},
-            "measurements": dict(zip(measures, rows[index], strict=True)),
-        }
-        rings = [[(ring + origin).tolist() for ring in polygon] for polygon in polygons]
-        geometry: dict[str, Any] = (
-            {"type": "Polygon", "coordinates": rings[0]}
-            if len(rings) == 1
-            else {"type": "MultiPolygon", "coordinates": rings}
-        )
-        features.append({"type": "Feature", "geometry": geometry, "properties": properties})
-    collection = {"type": "FeatureCollection", "features": features}
-    path.write_text(json.dumps(collection, separators=(",", ":")), encoding="utf-8")
 
 
 def write_json(path: Path, body: Mapping[str, Any]) -> None:

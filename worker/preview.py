@@ -21,8 +21,9 @@ from worker.manifest import manifest
 from worker.normalise import apply_operators
 from worker.predict import averaged
 from worker.prepare import fitted, prepared
-from worker.render import draw_overlay
-from worker.result import Writer, summary_of, table_of, write_objects, write_probability
+from worker.render import draw_found
+from worker.result import Writer, summary_of, write_objects, write_probability
+from worker.table import head_classes, table_of
 from zoo.display import to_display
 
 __all__ = ["Cancelled", "ModelCache", "PreviewJob", "PreviewResult", "run_preview"]
@@ -64,22 +65,25 @@ def run_preview(
         maps = apply_operators(averaged(model, stack, job.settings, run), package.postprocessing)
     with ThreadPoolExecutor(2, "write") as pool:
         writer = Writer(out, pool, written)
-        if not scale.changes:
-            # The maps are final: they are compressed while objects are sought.
+        final = maps.shape[:2] == (height, width)
+        if final:
+            # They are compressed while objects are sought.
             write_probability(writer, job, maps)
         with run.stage("decoding"):
-            labels, maps = decode(maps, package.head, job.settings, scale, (height, width))
+            found = decode(maps, package.head, job.settings, scale, (height, width))
         with run.stage("drawing"):
-            writer.write("overlay.png", files.write_png, draw_overlay(to_display(crop.pixels, crop.rgb), labels))
-            if scale.changes:
-                write_probability(writer, job, maps)
-            writer.write("labels.ome.tif", files.write_ome_tiff, files.label_image(labels), ["labels"], crop.pixel_size)
+            picture = draw_found(to_display(crop.pixels, crop.rgb), found, head_classes(job))
+            writer.write("overlay.png", files.write_png, picture)
+            if not final:
+                write_probability(writer, job, found.maps)
+            labels = files.label_image(found.labels)
+            writer.write("labels.ome.tif", files.write_ome_tiff, labels, ["labels"], crop.pixel_size)
         with run.stage("measuring"):
-            table = table_of(job, labels, maps)
+            table = table_of(job, found)
             run.log(f"{len(table['id'])} objects")
-            write_objects(job, out, labels, table, written)
+            write_objects(job, out, found, table, written)
             writer.wait()
-    summary = summary_of(job, labels, scale)
+    summary = summary_of(job, found, scale)
     text = "".join(f"{line}\n" for line in run.lines)
     (out / "log.txt").write_text(text, encoding="utf-8")
     timings = {name: round(seconds, 4) for name, seconds in run.timings.items()}

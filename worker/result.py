@@ -10,52 +10,50 @@ from typing import Any
 import numpy as np
 
 from worker import files
-from worker.heads.decode import score_channel
+from worker.geojson import write_geojson
+from worker.heads.decoded import Decoded, Points
 from worker.job import PreviewJob
-from worker.measure import measure_objects
-from worker.prepare import finite
+from worker.table import Table, head_classes
+from zoo.head_classes import shape_of
 from zoo.pixel_scale import Scale
 
-CLASS_COLOUR = "#0072B2"
 
-
-def table_of(job: PreviewJob, labels: np.ndarray, maps: np.ndarray) -> dict[str, list[Any]]:
-    crop, head = job.crop, job.package.head
-    area = crop.pixel_size.x_um * crop.pixel_size.y_um if crop.pixel_size else None
-    columns = measure_objects(
-        labels,
-        finite(crop.pixels),
-        _channel_names(job),
-        maps[..., score_channel(head)],
-        origin=(crop.origin.x, crop.origin.y),
-        pixel_area_um2=area,
-    )
-    table = files.rounded(columns)
-    return {"id": table.pop("id"), "class": [str(head.get("object", "object"))] * len(columns["id"]), **table}
-
-
-def _channel_names(job: PreviewJob) -> list[str]:
-    """Names for the columns of intensities: colours, or the numbers of the channels in the image."""
-    count = job.crop.pixels.shape[2]
-    if job.crop.rgb and count == 3:
-        return ["red", "green", "blue"]
-    chosen = job.source.get("channels")
-    return [str(channel) for channel in (chosen if chosen and len(chosen) == count else range(count))]
-
-
-def summary_of(job: PreviewJob, labels: np.ndarray, scale: Scale) -> dict[str, Any]:
-    areas = np.bincount(labels.ravel())[1:]
-    size = job.crop.pixel_size
-    return {
-        "objects": int(areas.size),
-        "width": labels.shape[1],
-        "height": labels.shape[0],
+def summary_of(job: PreviewJob, found: Decoded, scale: Scale) -> dict[str, Any]:
+    """The result in figures: how many of which class, how large, how much of the region they cover."""
+    size, head = job.crop.pixel_size, job.package.head
+    height, width = found.labels.shape
+    covered = np.bincount(found.labels.ravel())
+    areas = covered[1:] if found.boxes is None else (found.boxes.xyxy[:, 2:] - found.boxes.xyxy[:, :2]).prod(axis=1)
+    kinds = np.bincount(found.kinds(), minlength=2)
+    summary = {
+        "objects": found.count,
+        "shape": shape_of(head),
+        "classes": {each.name: int(kinds[index]) for index, each in enumerate(head_classes(job))},
+        "width": width,
+        "height": height,
         "pixel_size_um": {"x": size.x_um, "y": size.y_um} if size else None,
-        "head": job.package.head["kind"],
+        "head": head["kind"],
         "scale": round(scale.factor, 6),
-        "area_px": {"median": float(np.median(areas)), "mean": round(float(areas.mean()), 3)} if areas.size else None,
-        "coverage": round(float(areas.sum() / labels.size), 6),
+        "area_px": _median_and_mean(areas),
+        "coverage": round(float((found.labels.size - covered[0]) / found.labels.size), 6),
     }
+    return summary if found.points is None else summary | _spots(found.points, len(found.classes))
+
+
+def _spots(points: Points, cells: int) -> dict[str, Any]:
+    counts = np.bincount(points.parent, minlength=cells + 1)
+    return {
+        "spots": len(points),
+        "cells": cells,
+        "spots_outside_cells": int(counts[0]) if cells else None,
+        "spots_per_cell": _median_and_mean(counts[1:]),
+    }
+
+
+def _median_and_mean(values: np.ndarray) -> dict[str, float] | None:
+    if not values.size:
+        return None
+    return {"median": round(float(np.median(values)), 3), "mean": round(float(values.mean(dtype=np.float64)), 3)}
 
 
 class Writer:
@@ -84,12 +82,10 @@ def write_probability(writer: Writer, job: PreviewJob, maps: np.ndarray) -> None
     writer.write("probability.ome.tif", files.write_ome_tiff, planes, names, job.crop.pixel_size)
 
 
-def write_objects(
-    job: PreviewJob, out: Path, labels: np.ndarray, table: dict[str, list[Any]], written: Callable[[str], None]
-) -> None:
-    """The objects as a table and as polygons."""
+def write_objects(job: PreviewJob, out: Path, found: Decoded, table: Table, written: Callable[[str], None]) -> None:
+    """The objects as a table and as polygons, rectangles or points."""
     files.write_csv(out / "objects.csv", table)
     written("objects.csv")
-    colour = str(job.package.preview.get("colour", CLASS_COLOUR))
-    files.write_geojson(out / "objects.geojson", labels, table, colour, (job.crop.origin.x, job.crop.origin.y))
+    origin = (job.crop.origin.x, job.crop.origin.y)
+    write_geojson(out / "objects.geojson", found, table, head_classes(job), origin)
     written("objects.geojson")

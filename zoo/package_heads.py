@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from zoo.deep_watershed import DeepWatershedWrong, deep_watershed_of
 from zoo.package_archive import PackageInvalid
 
 Head = dict[str, Any]
@@ -76,6 +77,10 @@ def _watershed(head: Head, maps: int) -> None:
         )
     _map(head, "maxima", maps, default=0)
     _map(head, "interior", maps, default=1)
+    try:
+        deep_watershed_of(head)
+    except DeepWatershedWrong as wrong:
+        raise PackageInvalid(wrong.message, wrong.hint) from wrong
 
 
 def _cells(head: Head, maps: int) -> None:
@@ -175,7 +180,7 @@ def _number(head: Head, field: str, least: float, most: float | None = None) -> 
 
 
 def _whole(head: Head, field: str, least: int) -> None:
-    value = head.get(field)
+    value = head.get(field, least - 1)
     if not _is_whole(value) or value < least:
         raise PackageInvalid(f"The head's {field} is {value!r}.", f"Write a whole number of at least {least}.")
 

@@ -122,7 +122,8 @@ SETTINGS = {"threshold": 0.5, "minimum_area_px": 0, "seed_height": 0.1}
 def test_objects_and_maps_come_back_on_the_image_s_pixels(factor: float) -> None:
     maps = np.stack(discs(17), axis=-1)
     shape = (round(60 / factor), round(100 / factor))
-    labels, given = decode(maps, INSTANCES, SETTINGS, Scale(factor, factor), shape)
+    found = decode(maps, INSTANCES, SETTINGS, Scale(factor, factor), shape)
+    labels, given = found.labels, found.maps
     assert labels.shape == shape
     assert given.shape == (*shape, 2)
     assert labels.max() == 2
@@ -132,5 +133,7 @@ def test_objects_and_maps_come_back_on_the_image_s_pixels(factor: float) -> None
 
 def test_a_mask_is_the_given_map_at_the_threshold() -> None:
     maps = np.random.default_rng(1).random((40, 50, 2), np.float32)
-    labels, given = decode(maps, {"kind": "probability-mask", "channel": 1}, SETTINGS, Scale(2, 2), (20, 25))
-    np.testing.assert_array_equal(labels > 0, given[..., 1] >= 0.5)
+    found = decode(maps, {"kind": "probability-mask", "channel": 1}, SETTINGS, Scale(2, 2), (20, 25))
+    np.testing.assert_array_equal(found.labels > 0, found.maps[..., 1] >= 0.5)
+    assert found.scores is not None
+    np.testing.assert_array_equal(found.scores, found.maps[..., 1])

@@ -15,8 +15,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from worker import files
+from worker.geojson import write_geojson
+from worker.heads.decoded import Decoded
 from worker.polygons import trace_polygons
 from worker.render import PALETTE, draw_overlay, object_colours
+from zoo.head_classes import HeadClass
 from zoo.images import PixelSize
 
 NAMESPACE = {"ome": "http://www.openmicroscopy.org/Schemas/OME/2016-06"}
@@ -79,7 +82,8 @@ def test_geojson_is_what_qupath_reads(tmp_path: Path) -> None:
     labels[1:4, 2:5], labels[5, 0], labels[7, 8] = 1, 2, 2
     table = {"id": [1, 2], "class": ["nucleus"] * 2, "score": [0.9, 0.8], "area_px": [9, 2]}
     path = tmp_path / "objects.geojson"
-    files.write_geojson(path, labels, table, "#0072B2", (100, 50))
+    found = Decoded(np.zeros((8, 9, 1), np.float32), labels, np.zeros(2, np.int32))
+    write_geojson(path, found, table, [HeadClass("nucleus", "nuclei", "#0072B2")], (100, 50))
     body = json.loads(path.read_text())
     assert body["type"] == "FeatureCollection"
     one, two = body["features"]

@@ -1,27 +1,64 @@
-"""From a network's maps to labelled objects, by the kind of head that the package names."""
+"""From a network's maps to objects, by the kind of head that the package names."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from worker.heads.boxes import Boxes
+from worker.heads.classes import decode_classes
+from worker.heads.decoded import Decoded
+from worker.heads.grid import decode_grid
+from worker.heads.intensity_cells import cells_by_intensity
 from worker.heads.labels import drop_small
 from worker.heads.mask import decode_mask
+from worker.heads.membranes import decode_cells
+from worker.heads.painted import paint
+from worker.heads.spots import find_spots
 from worker.heads.watershed import decode_instances
 from worker.rescale import finer_at_model, labels_to_shape, to_shape
 from zoo.pixel_scale import Scale
 
 
-def score_channel(head: Mapping[str, Any]) -> int:
-    """The output channel that is the probability of being inside an object."""
-    return int(head.get("foreground" if head["kind"] == "watershed-instances" else "channel", 0))
+@dataclass(frozen=True)
+class Task:
+    """What a head is given: `maps` (y, x, map) float32 of the model's pixels, or of its coarser grid; the package's
+    `head`; the preview's `settings`; `scale` from the image's to the model's pixels; `shape` (y, x) of the image.
+    """
+
+    maps: np.ndarray
+    head: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    scale: Scale
+    shape: tuple[int, int]
+
+    def number(self, name: str, default: float) -> float:
+        """A setting of the preview, else the head's, else `default`."""
+        return float(self.settings.get(name, self.head.get(name, default)))
+
+    @property
+    def smallest(self) -> int:
+        return int(self.settings["minimum_area_px"])
+
+    @property
+    def sigma_factor(self) -> float:
+        """Smoothing told in the image's pixels is this much longer where the model's are finer."""
+        return 1 / min(self.scale.factor, 1.0)
+
+    def thresholds(self) -> list[float]:
+        """The least score of each class: its own as long as the setting is the head's, else the setting."""
+        least = float(self.settings["threshold"])
+        untouched = least == float(self.head.get("threshold", least))
+        own = [each.get("threshold") for each in self.head["classes"]]
+        return [float(each) if untouched and each is not None else least for each in own]
 
 
 def decode(
     maps: np.ndarray, head: Mapping[str, Any], settings: Mapping[str, Any], scale: Scale, shape: tuple[int, int]
-) -> tuple[np.ndarray, np.ndarray]:
+) -> Decoded:
     """Objects and maps on the image's pixels.
 
     Instances are told apart on the finer of the two grids: gaps that the image's coarser pixels would close stay
@@ -29,29 +66,128 @@ def decode(
     threshold, so that who thresholds the map themselves gets the same.
 
     Args:
-        maps: (y, x, map) float32 on the model's pixels.
+        maps: (y, x, map) float32 on the model's pixels, or on its grid of `stride` pixels for detectors.
         head: `kind` and the maps' indices.
-        settings: threshold, minimum_area_px (pixels of the image), seed_height.
+        settings: threshold, minimum_area_px (pixels of the image) and those of the kind.
         scale: from the image's to the model's pixels.
         shape: (y, x) of the image.
-
-    Returns:
-        labels (y, x) int32 numbered from 1 in scan order, and maps (y, x, map) float32.
     """
-    given = to_shape(maps, shape)
-    threshold, minimum_area = settings["threshold"], settings["minimum_area_px"]
-    if head["kind"] == "probability-mask":
-        labels = decode_mask(given[..., score_channel(head)], threshold=threshold, minimum_area=minimum_area)
-        return labels, given
-    fine = maps if finer_at_model(scale) else given
-    labels = decode_instances(
-        fine[..., score_channel(head)],
-        fine[..., int(head.get("distance", 1))],
-        threshold=threshold,
-        seed_height=settings["seed_height"],
-        smoothing=float(head.get("smoothing", 1.0)) / min(scale.factor, 1.0),
-        minimum_area=0 if fine is maps else minimum_area,
+    return DECODERS[head["kind"]](Task(maps, head, settings, scale, shape))
+
+
+def _mask(task: Task) -> Decoded:
+    given = to_shape(task.maps, task.shape)
+    if "classes" in task.head:
+        labels, classes, scores = decode_classes(
+            given, task.head, thresholds=task.thresholds(), minimum_area=task.smallest
+        )
+        return Decoded(given, labels, classes, scores)
+    scores = given[..., int(task.head.get("channel", 0))]
+    labels = decode_mask(scores, threshold=task.settings["threshold"], minimum_area=task.smallest)
+    return Decoded(given, labels, _one_class(labels), scores)
+
+
+def _instances(task: Task) -> Decoded:
+    labels, given = _on_finer_grid(task, _watershed)
+    return Decoded(given, labels, _one_class(labels), given[..., int(task.head.get("foreground", 0))])
+
+
+def _watershed(task: Task, fine: np.ndarray, minimum_area: int) -> np.ndarray:
+    return decode_instances(
+        fine[..., int(task.head.get("foreground", 0))],
+        fine[..., int(task.head.get("distance", 1))],
+        threshold=task.settings["threshold"],
+        seed_height=task.settings["seed_height"],
+        smoothing=float(task.head.get("smoothing", 1.0)) * task.sigma_factor,
+        # Instances are dropped for their size in the image's pixels alone.
+        minimum_area=0 if finer_at_model(task.scale) else minimum_area,
     )
-    if labels.shape != shape:
-        labels = labels_to_shape(labels, shape)
-    return drop_small(labels, minimum_area) if fine is maps else labels, given
+
+
+def _cells(task: Task) -> Decoded:
+    labels, given = _on_finer_grid(task, _between_membranes)
+    # A cell's score is how sure the network is that it is no membrane.
+    return Decoded(given, labels, _one_class(labels), 1 - given[..., int(task.head.get("channel", 0))])
+
+
+def _between_membranes(task: Task, fine: np.ndarray, minimum_area: int) -> np.ndarray:
+    seeds = task.head.get("seeds")
+    return decode_cells(
+        fine[..., int(task.head.get("channel", 0))],
+        threshold=task.settings["threshold"],
+        seed_height=task.number("seed_height", 0.15),
+        smoothing=float(task.head.get("smoothing", 2.0)) * task.sigma_factor,
+        minimum_area=minimum_area,
+        seeds=None if seeds is None else fine[..., int(seeds)],
+    )
+
+
+def _on_finer_grid(task: Task, find: Callable[[Task, np.ndarray, int], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and maps on the image's pixels; `find` is told the smallest area in the pixels it works on."""
+    given = to_shape(task.maps, task.shape)
+    if not finer_at_model(task.scale):
+        return find(task, given, task.smallest), given
+    labels = find(task, task.maps, int(task.smallest * task.scale.y * task.scale.x))
+    return drop_small(labels_to_shape(labels, task.shape), task.smallest), given
+
+
+def _grid(task: Task) -> Decoded:
+    plane = task.scale.shape(*task.shape)
+    # Every score is asked for its own class's threshold, so that the user's holds where the user gave one.
+    classes = [each | {"threshold": least} for each, least in zip(task.head["classes"], task.thresholds(), strict=True)]
+    boxes = decode_grid(
+        task.maps, dict(task.head) | {"classes": classes}, overlap=task.number("overlap", 0.5), shape=plane
+    )
+    return _boxed(task, boxes, enlarged(task.maps, int(task.head["stride"]), plane), plane)
+
+
+def _boxed(task: Task, boxes: Boxes, maps: np.ndarray, plane: tuple[int, int]) -> Decoded:
+    """Boxes and maps of the model's plane, brought to the image's pixels."""
+    (height, width), (rows, columns) = task.shape, plane
+    factors = np.array([width / columns, height / rows] * 2)
+    boxes = Boxes((boxes.xyxy * factors).astype(np.float32), boxes.score, boxes.kind)
+    sides = boxes.xyxy[:, 2:] - boxes.xyxy[:, :2]
+    boxes = boxes[sides.prod(axis=1) >= task.settings.get("minimum_area_px", 0)]
+    given = labels_to_shape(maps, task.shape)
+    return Decoded(given, paint(boxes.xyxy, task.shape), boxes.kind, boxes=boxes)
+
+
+def enlarged(maps: np.ndarray, stride: int, shape: tuple[int, int]) -> np.ndarray:
+    """Grid maps (y, x, map) with every cell as `stride` x `stride` equal pixels, cut to `shape`."""
+    return maps.repeat(stride, axis=0)[: shape[0]].repeat(stride, axis=1)[:, : shape[1]]
+
+
+def _spots(task: Task) -> Decoded:
+    given = to_shape(task.maps, task.shape)
+    labels = np.zeros(task.shape, np.int32)
+    scores: np.ndarray | None = None
+    if task.head.get("cells") is not None and task.settings.get("cells", "by-intensity") != "none":
+        labels, scores = cells_by_intensity(
+            given[..., int(task.head["cells"])],
+            level=task.number("cell_level", 0.5),
+            splitting=task.number("seed_height", 0.1),
+            smoothing=float(task.head.get("smoothing", 2.0)),
+            minimum_area=task.smallest,
+        )
+    points = find_spots(
+        given[..., int(task.head.get("channel", 0))],
+        method=str(task.settings.get("spot_method", task.head.get("method", "log"))),
+        sigma_min=float(task.settings.get("spot_sigma_min_px", task.head.get("sigma_min_px", 1.0))),
+        sigma_max=float(task.settings.get("spot_sigma_max_px", task.head.get("sigma_max_px", 3.0))),
+        threshold=task.settings["threshold"],
+        labels=labels,
+    )
+    return Decoded(given, labels, np.ones(int(labels.max(initial=0)), np.int32), scores, points=points)
+
+
+def _one_class(labels: np.ndarray) -> np.ndarray:
+    return np.zeros(int(labels.max(initial=0)), np.int32)
+
+
+DECODERS: dict[str, Callable[[Task], Decoded]] = {
+    "probability-mask": _mask,
+    "watershed-instances": _instances,
+    "boundary-cells": _cells,
+    "grid-detector": _grid,
+    "spots": _spots,
+}

@@ -1,0 +1,227 @@
+"""Spots: bright, round, of about a known size, found where a blob filter's answer is highest in place and scale.
+
+The filter is the scale-normalised Laplacian of Gaussian (Lindeberg 1998), or its approximation by differences of
+Gaussians (Lowe 2004); a spot's radius is the square root of two times the sigma that answers most. Maxima along edges
+and ridges are told by the ratio of the two curvatures (Lowe 2004). What counts is how far an answer stands out of the
+filter's own noise, which is measured robustly on blocks of a fixed grid, so that uneven background, brightness and
+exposure do not matter, nor from where to where the plane was cut beyond the filter's reach.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from functools import partial
+from itertools import product
+
+import numpy as np
+from scipy import ndimage
+from scipy.spatial import KDTree
+
+from worker.heads.decoded import Points
+
+# Scales apart by this factor lose at most a few per cent of a spot's answer between two of them.
+SCALE_STEP = 1.3
+# A spot whose filter answer is this often the noise has the score 0.5.
+EVEN_SNR = 6.0
+# The flatter curvature of a round spot is at least this part of the steeper one; along an edge it is near 0.
+ROUNDNESS = 0.3
+# One scale beyond either end is looked at: what answers more there by these factors is a larger thing, or a hot pixel.
+LARGER, SMALLER = 1.02, 1.15
+# Of two spots nearer than this part of the larger radius the weaker is the stronger one's shadow.
+APART = 0.8
+BLOCK = 64
+MAD_TO_SIGMA = 1.4826
+# Noise is never taken for less than this part of the strongest answer: images without any noise have rounding errors.
+LEAST_NOISE = 0.003
+# Where a part of the plane is quieter than the whole, as outside cells, its noise still is at least this part of it.
+QUIETEST = 0.2
+TRUNCATE = 4.0
+
+
+def find_spots(
+    plane: np.ndarray,
+    *,
+    method: str = "log",
+    sigma_min: float = 1.0,
+    sigma_max: float = 3.0,
+    threshold: float = 0.5,
+    labels: np.ndarray | None = None,
+) -> Points:
+    """Bright spots of one plane, in scan order.
+
+    Args:
+        plane: (y, x) float32 in any units.
+        method: "log", Laplacian of Gaussian, or "dog", differences of Gaussians.
+        sigma_min, sigma_max: the range of sigmas looked for, in pixels.
+        threshold: the least score. A score is snr / (snr + EVEN_SNR), snr the filter's answer over its noise there.
+        labels: (y, x) int32, the cells that spots may lie in.
+    """
+    sigmas = scales(sigma_min, max(sigma_min, sigma_max))
+    answers = (log_answers if method == "log" else dog_answers)(plane.astype(np.float32, copy=False), sigmas)
+    noise = answer_noise(answers)
+    found = _strong(answers, noise, EVEN_SNR * threshold / max(1 - threshold, 1e-6))
+    found = found[_local_maxima(answers, found)]
+    found = found[_roundness(answers, found) >= ROUNDNESS]
+    xy, sigma = _refined(answers, found, sigmas)
+    order = _apart(xy, sigma * math.sqrt(2), answers[tuple(found.T)])
+    found, xy, sigma = found[order], xy[order], sigma[order]
+    snr = answers[tuple(found.T)] / _noise_at(noise, found)
+    parent = np.zeros(len(found), np.int32) if labels is None else labels[found[:, 1], found[:, 2]].astype(np.int32)
+    return Points(xy, sigma * math.sqrt(2), snr / (snr + EVEN_SNR), snr, parent)
+
+
+def scales(sigma_min: float, sigma_max: float) -> np.ndarray:
+    """Sigmas from the least to the largest, at most SCALE_STEP apart, and one more beyond either end."""
+    steps = max(0, math.ceil(math.log(sigma_max / sigma_min) / math.log(SCALE_STEP) - 1e-9))
+    step = (sigma_max / sigma_min) ** (1 / steps) if steps else SCALE_STEP
+    return sigma_min * step ** np.arange(-1, steps + 2)
+
+
+def log_answers(plane: np.ndarray, sigmas: np.ndarray) -> np.ndarray:
+    """(sigma, y, x) float32: minus sigma squared times the Laplacian of the plane smoothed by sigma."""
+    answers = np.empty((len(sigmas), *plane.shape), np.float32)
+    for answer, sigma, smooth in zip(answers, sigmas, _smoothed(plane, sigmas), strict=True):
+        framed = np.pad(smooth, 1, mode="edge")
+        np.multiply(smooth, np.float32(4), out=answer)
+        for part in (framed[:-2, 1:-1], framed[2:, 1:-1], framed[1:-1, :-2], framed[1:-1, 2:]):
+            answer -= part
+        answer *= np.float32(sigma**2)
+    return answers
+
+
+def dog_answers(plane: np.ndarray, sigmas: np.ndarray) -> np.ndarray:
+    """As `log_answers`, from the difference of smoothings half a step under and half a step over each sigma."""
+    step = float(sigmas[1] / sigmas[0])
+    ladder = _smoothed(plane, np.append(sigmas, sigmas[-1] * step) / math.sqrt(step))
+    answers = np.empty((len(sigmas), *plane.shape), np.float32)
+    lower = next(ladder)
+    for answer, upper in zip(answers, ladder, strict=True):
+        np.subtract(lower, upper, out=answer)
+        lower = upper
+    # The derivative by the logarithm of sigma is sigma squared times the Laplacian.
+    answers /= np.float32(math.log(step))
+    return answers
+
+
+def _smoothed(plane: np.ndarray, sigmas: np.ndarray) -> Iterator[np.ndarray]:
+    """The plane under Gaussians of growing sigma, each made from the one before."""
+    reached = 0.0
+    for sigma in sigmas:
+        further = math.sqrt(sigma**2 - reached**2)
+        plane = ndimage.gaussian_filter(plane, further, mode="nearest", truncate=TRUNCATE)
+        reached = float(sigma)
+        yield plane
+
+
+def answer_noise(answers: np.ndarray) -> np.ndarray:
+    """(sigma, block y, block x) float64: the standard deviation of the answers without spots, from their median size.
+
+    Blocks are of BLOCK pixels from the plane's corner; what is left over at the right and below belongs to the last.
+    """
+    scales, height, width = answers.shape
+    rows, columns = (max(1, side // BLOCK) for side in (height, width))
+    noise = np.empty((scales, rows, columns))
+    # Every second pixel of every second row will do: neighbours say nearly the same.
+    for scale, answer in enumerate(answers):
+        sizes = np.abs(answer[::2, ::2])
+        inner = sizes[: rows * BLOCK // 2, : columns * BLOCK // 2]
+        tall, wide = inner.shape[0] // rows, inner.shape[1] // columns
+        blocks = inner.reshape(rows, tall, columns, wide).swapaxes(1, 2).reshape(rows, columns, -1)
+        noise[scale] = ndimage.median_filter(np.median(blocks, axis=-1) * MAD_TO_SIGMA, 3, mode="nearest")
+    whole = np.median(noise, axis=(1, 2), keepdims=True)
+    strongest = answers.max(axis=(1, 2), initial=0)[:, None, None]
+    least = np.maximum(np.maximum(QUIETEST * whole, LEAST_NOISE * strongest), np.finfo(np.float32).tiny)
+    return np.maximum(noise, least)
+
+
+def _noise_at(noise: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """The noise at (n, 3) scale, y, x: linear between the middles of the blocks."""
+    scale, y, x = found.T
+    places = [scale, (y + 0.5) / BLOCK - 0.5, (x + 0.5) / BLOCK - 0.5]
+    return ndimage.map_coordinates(noise, places, order=1, mode="nearest")
+
+
+def _strong(answers: np.ndarray, noise: np.ndarray, least_snr: float) -> np.ndarray:
+    """(n, 3) int64 scale, y, x of all answers of at least `least_snr` times the noise, but for the outer scales."""
+    found = []
+    for scale in range(1, len(answers) - 1):
+        # No less than the noise between a block and its neighbours: a first look at all pixels at once.
+        least = ndimage.minimum_filter(noise[scale], 3, mode="nearest") * least_snr
+        rows = np.minimum(np.arange(answers.shape[1]) // BLOCK, least.shape[0] - 1)
+        columns = np.minimum(np.arange(answers.shape[2]) // BLOCK, least.shape[1] - 1)
+        y, x = np.nonzero(answers[scale] >= least.astype(np.float32)[rows][:, columns])
+        found.append(np.stack([np.full(y.size, scale), y, x], axis=1))
+    candidates = np.concatenate(found)
+    return candidates[answers[tuple(candidates.T)] >= least_snr * _noise_at(noise, candidates)]
+
+
+def _local_maxima(answers: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """Which of (n, 3) scale, y, x answer more than their 26 neighbours, of equal ones the first."""
+    scales, height, width = answers.shape
+    alive = np.arange(len(found))
+    for ds, dy, dx in sorted(product((-1, 0, 1), repeat=3), key=lambda step: np.abs(step).sum()):
+        if not (ds or dy or dx):
+            continue
+        scale, y, x = found[alive].T
+        there = answers[scale + ds, np.clip(y + dy, 0, height - 1), np.clip(x + dx, 0, width - 1)]
+        here = answers[scale, y, x]
+        outside = (y + dy < 0) | (y + dy >= height) | (x + dx < 0) | (x + dx >= width)
+        if ds:
+            beyond = (scale + ds == 0) | (scale + ds == scales - 1)
+            slack = np.where(beyond, SMALLER if ds < 0 else LARGER, 1).astype(np.float32)
+            there = np.where(beyond & bool(dy or dx), -np.inf, there / slack)
+        first = (ds, dy, dx) > (0, 0, 0)
+        alive = alive[outside | (here > there) | ((here == there) & first)]
+    return alive
+
+
+def _neighbour(answers: np.ndarray, found: np.ndarray, ds: int, dy: int, dx: int) -> np.ndarray:
+    scale, y, x = found.T
+    limits = answers.shape
+    return answers[scale + ds, np.clip(y + dy, 0, limits[1] - 1), np.clip(x + dx, 0, limits[2] - 1)].astype(np.float64)
+
+
+def _roundness(answers: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """The flatter over the steeper curvature of the answer at (n, 3) scale, y, x; 1 is round, 0 or less an edge."""
+    at = partial(_neighbour, answers, found, 0)
+    middle = 2 * at(0, 0)
+    yy, xx = middle - at(-1, 0) - at(1, 0), middle - at(0, -1) - at(0, 1)
+    xy = (at(-1, 1) + at(1, -1) - at(-1, -1) - at(1, 1)) / 4
+    mean, spread = (yy + xx) / 2, np.hypot((yy - xx) / 2, xy)
+    return np.divide(mean - spread, mean + spread, out=np.zeros_like(mean), where=mean + spread > 0)
+
+
+def _refined(answers: np.ndarray, found: np.ndarray, sigmas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(n, 2) x, y in pixels from the plane's corner and (n,) sigma, between pixels and scales by parabolas."""
+    at = partial(_neighbour, answers, found)
+    middle = at(0, 0, 0)
+    dx = _vertex(at(0, 0, -1), middle, at(0, 0, 1))
+    dy = _vertex(at(0, -1, 0), middle, at(0, 1, 0))
+    ds = _vertex(at(-1, 0, 0), middle, at(1, 0, 0))
+    step = float(sigmas[1] / sigmas[0])
+    return np.stack([found[:, 2] + 0.5 + dx, found[:, 1] + 0.5 + dy], axis=1), sigmas[found[:, 0]] * step**ds
+
+
+def _vertex(before: np.ndarray, middle: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Where the parabola through three equidistant values is highest, within half a step of the middle."""
+    bend = 2 * middle - before - after
+    return np.clip(np.divide(after - before, 2 * bend, out=np.zeros_like(bend), where=bend > 0), -0.5, 0.5)
+
+
+def _apart(xy: np.ndarray, radius: np.ndarray, answer: np.ndarray) -> np.ndarray:
+    """Indices in scan order of the spots that are no stronger one's shadow."""
+    keep = np.ones(len(xy), bool)
+    if len(xy) > 1:
+        pairs = KDTree(xy).query_pairs(APART * float(radius.max()), output_type="ndarray")
+        distance = np.hypot(*(xy[pairs[:, 0]] - xy[pairs[:, 1]]).T)
+        pairs = pairs[distance < APART * np.maximum(radius[pairs[:, 0]], radius[pairs[:, 1]])]
+        rank = np.empty(len(xy), np.int64)
+        rank[np.lexsort((xy[:, 0], xy[:, 1], -answer))] = np.arange(len(xy))
+        ranks = np.sort(rank[pairs], axis=1)
+        spot = np.argsort(rank)
+        for stronger, weaker in ranks[np.lexsort((ranks[:, 1], ranks[:, 0]))].tolist():
+            if keep[spot[stronger]]:
+                keep[spot[weaker]] = False
+    order = np.lexsort((xy[:, 0], xy[:, 1]))
+    return order[keep[order]]
