@@ -93,8 +93,8 @@ PREVIEW_SETTINGS = (
     PreviewSetting(
         "preset", "Watershed of", "choice", "mesmer-nuclear",
         "Smoothing, seeds and small objects as DeepCell's applications set them.",
-        choices=("mesmer-nuclear", "mesmer-whole-cell", "nuclear", "cytoplasm"),
-        labels=("Mesmer, nuclei", "Mesmer, whole cells", "DeepCell nuclear", "DeepCell cytoplasm"), heads=(DEEP,),
+        choices=("mesmer-nuclear", "mesmer-whole-cell", "nuclear-cytoplasm"),
+        labels=("Mesmer, nuclei", "Mesmer, whole cells", "DeepCell nuclear and cytoplasm"), heads=(DEEP,),
     ),
     PreviewSetting(
         "seed_height", "Splitting", "number", 0.1,
