@@ -78,7 +78,8 @@ class Writer:
 
 def write_probability(writer: Writer, job: PreviewJob, maps: np.ndarray) -> None:
     planes = np.ascontiguousarray(np.moveaxis(maps, -1, 0))
-    names = job.package.output_channels
+    # A network that lists boxes has columns in place of maps.
+    names = ["score"] if job.package.head["kind"] == "boxes" else job.package.output_channels
     writer.write("probability.ome.tif", files.write_ome_tiff, planes, names, job.crop.pixel_size)
 
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from worker.heads.boxes import Boxes
+from worker.heads.boxes import Boxes, boxes_from_rows, nms
 from worker.heads.classes import decode_classes
 from worker.heads.decoded import Decoded
+from worker.heads.deep_watershed import decode_deep_watershed
 from worker.heads.grid import decode_grid
 from worker.heads.intensity_cells import cells_by_intensity
 from worker.heads.labels import drop_small
@@ -18,8 +19,10 @@ from worker.heads.mask import decode_mask
 from worker.heads.membranes import decode_cells
 from worker.heads.painted import paint
 from worker.heads.spots import find_spots
+from worker.heads.star_convex import decode_star_convex
 from worker.heads.watershed import decode_instances
 from worker.rescale import finer_at_model, labels_to_shape, to_shape
+from zoo.deep_watershed import deep_watershed_of
 from zoo.pixel_scale import Scale
 
 
@@ -55,6 +58,11 @@ class Task:
         own = [each.get("threshold") for each in self.head["classes"]]
         return [float(each) if untouched and each is not None else least for each in own]
 
+    def head_with_thresholds(self) -> dict[str, Any]:
+        """The head, each class with its least score."""
+        pairs = zip(self.head["classes"], self.thresholds(), strict=True)
+        return dict(self.head) | {"classes": [each | {"threshold": least} for each, least in pairs]}
+
 
 def decode(
     maps: np.ndarray, head: Mapping[str, Any], settings: Mapping[str, Any], scale: Scale, shape: tuple[int, int]
@@ -66,7 +74,8 @@ def decode(
     threshold, so that who thresholds the map themselves gets the same.
 
     Args:
-        maps: (y, x, map) float32 on the model's pixels, or on its grid of `stride` pixels for detectors.
+        maps: (y, x, map) float32 on the model's pixels, or on its grid of `stride` pixels for detectors; for the head
+            boxes its list, (row, column) float32.
         head: `kind` and the maps' indices.
         settings: threshold, minimum_area_px (pixels of the image) and those of the kind.
         scale: from the image's to the model's pixels.
@@ -88,6 +97,9 @@ def _mask(task: Task) -> Decoded:
 
 
 def _instances(task: Task) -> Decoded:
+    if task.head.get("algorithm") == "deep-watershed":
+        labels, given = _on_finer_grid(task, _deep_watershed)
+        return Decoded(given, labels, _one_class(labels), given[..., int(task.head.get("interior", 1))])
     labels, given = _on_finer_grid(task, _watershed)
     return Decoded(given, labels, _one_class(labels), given[..., int(task.head.get("foreground", 0))])
 
@@ -102,6 +114,33 @@ def _watershed(task: Task, fine: np.ndarray, minimum_area: int) -> np.ndarray:
         # Instances are dropped for their size in the image's pixels alone.
         minimum_area=0 if finer_at_model(task.scale) else minimum_area,
     )
+
+
+def _deep_watershed(task: Task, fine: np.ndarray, minimum_area: int) -> np.ndarray:
+    labels = decode_deep_watershed(
+        fine[..., int(task.head.get("maxima", 0))],
+        fine[..., int(task.head.get("interior", 1))],
+        deep_watershed_of(task.head, task.settings.get("preset")),
+    )
+    return drop_small(labels, minimum_area)
+
+
+def _star_convex(task: Task) -> Decoded:
+    stride, plane = int(task.head.get("stride", 1)), task.scale.shape(*task.shape)
+    probability = task.maps[..., int(task.head.get("probability", 0))]
+    labels, scores = decode_star_convex(
+        probability,
+        task.maps[..., list(task.head["rays"])],
+        threshold=task.settings["threshold"],
+        overlap=task.number("overlap", 0.4),
+        stride=stride,
+    )
+    labels = labels_to_shape(labels[: plane[0], : plane[1]], task.shape)
+    # An object's score is that of the pixel that proposed it.
+    own = np.concatenate([np.zeros(1, np.float32), scores])[labels]
+    labels = drop_small(labels, task.smallest)
+    given = to_shape(enlarged(task.maps, stride, plane), task.shape)
+    return Decoded(given, labels, _one_class(labels), own)
 
 
 def _cells(task: Task) -> Decoded:
@@ -133,12 +172,16 @@ def _on_finer_grid(task: Task, find: Callable[[Task, np.ndarray, int], np.ndarra
 
 def _grid(task: Task) -> Decoded:
     plane = task.scale.shape(*task.shape)
-    # Every score is asked for its own class's threshold, so that the user's holds where the user gave one.
-    classes = [each | {"threshold": least} for each, least in zip(task.head["classes"], task.thresholds(), strict=True)]
-    boxes = decode_grid(
-        task.maps, dict(task.head) | {"classes": classes}, overlap=task.number("overlap", 0.5), shape=plane
-    )
+    boxes = decode_grid(task.maps, task.head_with_thresholds(), overlap=task.number("overlap", 0.5), shape=plane)
     return _boxed(task, boxes, enlarged(task.maps, int(task.head["stride"]), plane), plane)
+
+
+def _listed(task: Task) -> Decoded:
+    """The network's own list of boxes, in pixels of the model's plane; its one map shows the scores."""
+    plane = task.scale.shape(*task.shape)
+    boxes = nms(boxes_from_rows(task.maps, task.head_with_thresholds()).clipped(plane), task.number("overlap", 0.5))
+    scores = np.concatenate([np.zeros(1, np.float32), boxes.score])[paint(boxes.xyxy, plane)]
+    return _boxed(task, boxes, scores[..., None], plane)
 
 
 def _boxed(task: Task, boxes: Boxes, maps: np.ndarray, plane: tuple[int, int]) -> Decoded:
@@ -189,5 +232,7 @@ DECODERS: dict[str, Callable[[Task], Decoded]] = {
     "watershed-instances": _instances,
     "boundary-cells": _cells,
     "grid-detector": _grid,
+    "boxes": _listed,
     "spots": _spots,
+    "star-convex": _star_convex,
 }
