@@ -79,9 +79,19 @@ def _clipped(plane: np.ndarray, limits: tuple[int, int]) -> np.ndarray:
 
 def noise_sigma(plane: np.ndarray) -> float:
     """Standard deviation of Gaussian noise in a (y, x) plane, as `skimage.restoration.estimate_sigma` gives it."""
-    details = _details(_details(plane.astype(np.float64), 0), 1)
+    details = noise_details(plane)
     details = details[details != 0]
-    return float(np.median(np.abs(details)) / NORMAL_QUARTILE) if details.size else 0.0
+    return sigma_of_median(float(np.median(np.abs(details)))) if details.size else 0.0
+
+
+def noise_details(plane: np.ndarray) -> np.ndarray:
+    """The finest diagonal wavelet details of a (y, x) plane, float64."""
+    return _details(_details(plane.astype(np.float64), 0), 1)
+
+
+def sigma_of_median(median: float) -> float:
+    """The standard deviation of Gaussian noise whose details have this median magnitude."""
+    return median / NORMAL_QUARTILE
 
 
 def _details(plane: np.ndarray, axis: int) -> np.ndarray:

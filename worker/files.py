@@ -49,15 +49,18 @@ def write_ome_tiff(path: Path, planes: np.ndarray, channel_names: Sequence[str],
                 compressionargs={"level": DEFLATE_LEVEL},
                 predictor=3 if plane.dtype.kind == "f" else 2,
                 rowsperstrip=ROWS_PER_STRIP,
-                description=_ome_xml(planes, channel_names, pixel_size).encode() if index == 0 else None,
+                description=ome_xml(planes.shape, planes.dtype, channel_names, pixel_size).encode()
+                if index == 0
+                else None,
                 metadata=None,
                 software="Zooscope",
             )
 
 
-def _ome_xml(planes: np.ndarray, channel_names: Sequence[str], pixel_size: PixelSize | None) -> str:
-    count, height, width = planes.shape
-    kind = "float" if planes.dtype.kind == "f" else planes.dtype.name
+def ome_xml(shape: tuple[int, ...], dtype: np.dtype, channel_names: Sequence[str], pixel_size: PixelSize | None) -> str:
+    """The OME-XML of planes of `shape` (channel, y, x), with the pixel size in µm."""
+    count, height, width = shape
+    kind = "float" if dtype.kind == "f" else dtype.name
     size = ""
     if pixel_size is not None:
         size = (

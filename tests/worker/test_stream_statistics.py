@@ -74,7 +74,8 @@ def test_operators_by_rectangles_are_those_of_the_whole(
 ) -> None:
     array, scratch = made(7, dtype), Scratch(tmp_path, 20_000)
     height, width, _ = array.shape
-    given, taken = preprocess(array, operators), preprocessed(Stored(array), operators, scratch)
+    given = preprocess(array, operators)
+    taken = preprocessed(Stored(array), operators, Measured(Stored(array), scratch))
     made_after, taken_after = apply_operators(array, operators), postprocessed(Stored(array), operators, scratch, None)
     for whole, plane in ((given, taken), (made_after, taken_after)):
         assert plane.shape == whole.shape

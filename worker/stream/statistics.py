@@ -95,9 +95,8 @@ def dtype_of(plane: Plane) -> np.dtype:
     return plane.read((0, 1), (0, 1)).dtype
 
 
-def preprocessed(plane: Plane, operators: Sequence[Mapping[str, Any]], scratch: Scratch) -> Plane:
-    """`plane` after `operators` as `worker.normalise.preprocess` gives it, all statistics being the input's."""
-    measured = Measured(plane, scratch)
+def preprocessed(plane: Plane, operators: Sequence[Mapping[str, Any]], measured: Measured) -> Plane:
+    """`plane` after `operators` as `worker.normalise.preprocess` gives it; `measured` are the statistics of `plane`."""
     return operated(plane, [_function([each], plane, measured, measured) for each in operators])
 
 
