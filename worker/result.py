@@ -24,11 +24,13 @@ def summary_of(job: PreviewJob, found: Decoded, scale: Scale) -> dict[str, Any]:
     height, width = found.labels.shape
     covered = np.bincount(found.labels.ravel())
     areas = covered[1:] if found.boxes is None else (found.boxes.xyxy[:, 2:] - found.boxes.xyxy[:, :2]).prod(axis=1)
-    kinds = np.bincount(found.kinds(), minlength=2)
+    classes = head_classes(job)
+    # A class of which nothing was found is counted, too.
+    kinds = np.bincount(found.kinds(), minlength=len(classes))
     summary = {
         "objects": found.count,
         "shape": shape_of(head),
-        "classes": {each.name: int(kinds[index]) for index, each in enumerate(head_classes(job))},
+        "classes": {each.name: int(kinds[index]) for index, each in enumerate(classes)},
         "width": width,
         "height": height,
         "pixel_size_um": {"x": size.x_um, "y": size.y_um} if size else None,
