@@ -125,12 +125,35 @@ def test_a_widened_network_begins_with_what_the_former_knows() -> None:
 
 
 def test_networks_of_more_planes_are_trained_one_from_the_other(data: Path, tmp_path: Path) -> None:
-    best = mitochondria_planes.fit(data, tmp_path / "out", Plan(steps=2, warm_up=1, evaluate_every=2))
+    plan = Plan(steps=2, warm_up=1, evaluate_every=2)
+    with pytest.raises(FileNotFoundError, match="em-mitochondria"):
+        mitochondria_planes.fit(data, tmp_path / "out", plan)
+    (tmp_path / "out").mkdir()
+    mitochondria.build().save_weights(tmp_path / "out" / "best.weights.h5")
+    best = mitochondria_planes.fit(data, tmp_path / "out", plan)
     assert best == tmp_path / "out" / "5" / "best.weights.h5"
     models = {1: mitochondria.build(), 5: mitochondria.build(frames=5)}
     models[5].load_weights(best)
     scores = mitochondria.scores_by_frames(models, read_em(data, "val", "mitochondria"))
     assert list(scores) == ["1", "5", "1+5"]
+
+
+def test_packed_weights_are_smaller_and_the_same(tmp_path: Path) -> None:
+    import keras
+
+    from worker.training.pack import rounded, save_packed
+
+    model = mitochondria.build(normalise=False)
+    before = model.get_weights()
+    rounded(model, 5)
+    for exact, near in zip(before, model.get_weights(), strict=True):
+        assert np.all(np.abs(near - exact) <= np.abs(exact) / 64)
+    model.save(tmp_path / "plain.keras")
+    packed = save_packed(model, tmp_path / "packed.keras")
+    assert packed.stat().st_size < 0.35 * (tmp_path / "plain.keras").stat().st_size
+    again = keras.saving.load_model(packed, compile=False).get_weights()
+    assert all(np.array_equal(one, other) for one, other in zip(again, model.get_weights(), strict=True))
+    assert rounded(model, 23).get_weights()[0].dtype == np.float32
 
 
 def test_bending_moves_image_and_targets_together_and_keeps_what_is_flat() -> None:
@@ -145,3 +168,28 @@ def test_bending_moves_image_and_targets_together_and_keeps_what_is_flat() -> No
     moved = np.abs(bent - stack)[..., :3]
     assert 0.1 < moved.max() < 20
     assert np.allclose(np.asarray(random_elastic(stack, amplitude=1e-6, spacing=16)), stack, atol=1e-3)
+
+
+def test_the_half_network_folds_and_its_field_ends_where_it_is_said_to() -> None:
+    import keras
+
+    from worker.training.half_network import build_half_unet, half_receptive_radius
+    from worker.training.network import fold_batch_normalisation
+
+    keras.utils.set_random_seed(3)
+    trained, plain = (build_half_unet(1, 1, width=4, levels=3, normalise=normalise) for normalise in (True, False))
+    rng = np.random.default_rng(4)
+    for layer in trained.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.set_weights([rng.uniform(0.5, 1.5, weights.shape) for weights in layer.get_weights()])
+    fold_batch_normalisation(trained, plain)
+    side, radius = 192, half_receptive_radius(3)
+    image = rng.normal(size=(1, side, side, 1)).astype(np.float32)
+    maps = np.asarray(plain(image, training=False))
+    assert np.allclose(trained(image, training=False), maps, atol=1e-5)
+    changed = image.copy()
+    changed[0, side // 2, side // 2] = 100
+    moved = np.abs(np.asarray(plain(changed, training=False)) - maps)[0, ..., 0] > 0
+    rows = np.flatnonzero(moved.any(axis=1))
+    assert rows.size
+    assert max(side // 2 - rows.min(), rows.max() - side // 2) <= radius

@@ -23,15 +23,14 @@ from PIL import Image
 
 from worker.training.__main__ import RECIPES
 from worker.training.description import Description, Sample
-from worker.training.export_planes import rounded, write_variants
+from worker.training.export_planes import write_variants
 from worker.training.network import fold_batch_normalisation, receptive_radius
+from worker.training.pack import FULL_MANTISSA, rounded, save_packed
 from zoo.package_build import PackageParts, build_package
 
 COVER_SIDE = 480
 # Of samples that are JPEG files, as their originals are.
 SAMPLE_QUALITY = 95
-# Of the weights' float32; a recipe whose package is tight names fewer.
-MANTISSA_BITS = 23
 # Those of the U-Net; recipes of other networks name their own.
 STRIDE, LEVELS = 8, 4
 HALO = -(-receptive_radius(LEVELS) // STRIDE) * STRIDE
@@ -69,7 +68,7 @@ def measured_runtime(model_file: Path, channels: int) -> dict[str, Any]:
 
 def export(recipe: Any, data: Path, weights: Path, out: Path, planes: Mapping[int, Path] | None = None) -> Path:
     """Write `<out>/<id>.zip`; `planes` are the weights of networks for more planes, by their count."""
-    bits, more = getattr(recipe, "MANTISSA_BITS", MANTISSA_BITS), planes or {}
+    bits, more = getattr(recipe, "MANTISSA_BITS", FULL_MANTISSA), planes or {}
     stride, halo = getattr(recipe, "STRIDE", STRIDE), getattr(recipe, "HALO", HALO)
     side = 2 * halo + stride
     model = rounded(plain_model(recipe, weights), bits)
@@ -78,7 +77,7 @@ def export(recipe: Any, data: Path, weights: Path, out: Path, planes: Mapping[in
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         model_file = folder / "model.keras"
-        model.save(model_file)
+        save_packed(model, model_file)
         test = _test_tensors(model, description, side, folder)
         sample_files = [_save_sample(folder / sample.file, sample) for sample in description.samples]
         # The standard wants a sample of the input's own dimensions: grey for one channel, colour for three.

@@ -11,24 +11,10 @@ import keras
 import numpy as np
 
 from worker.training.data import scale_range
+from worker.training.pack import save_packed
 
 # The sides of the variants' test tensors: enough to tell networks apart, small in the package.
 TEST_SIDE = 64
-
-
-def rounded(model: keras.Model, mantissa_bits: int) -> keras.Model:
-    """The model with its weights rounded to so many bits of mantissa, still float32: it packs into half the bytes."""
-    if mantissa_bits >= 23:
-        return model
-    drop = np.uint32(23 - mantissa_bits)
-    half = np.uint32(1) << (drop - np.uint32(1))
-
-    def nearest(weights: np.ndarray) -> np.ndarray:
-        bits = np.ascontiguousarray(weights, np.float32).view(np.uint32)
-        return ((bits + half) >> drop << drop).view(np.float32)
-
-    model.set_weights([nearest(weights) for weights in model.get_weights()])
-    return model
 
 
 def write_variants(
@@ -57,7 +43,7 @@ def write_variants(
         given = np.stack([scale_range(plane, *percentiles) for plane in planes], axis=-1)
         written = tuple(folder / name.format(frames) for name in ("model_{}.keras", "test_input_{}.npy",
                                                                  "test_output_{}.npy"))  # fmt: skip
-        model.save(written[0])
+        save_packed(model, written[0])
         np.save(written[1], np.moveaxis(planes, 0, -1)[None].astype(np.float32))
         np.save(written[2], np.asarray(model(given[None], training=False)).astype(np.float32))
         entries.append(_entry(frames, written))

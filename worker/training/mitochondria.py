@@ -26,14 +26,14 @@ PERCENTILES = (1.0, 99.0)
 PIXEL_SIZE_UM = 0.0046
 THRESHOLD, MINIMUM_AREA = 0.5, 150
 LICENCE = "CC-BY-NC-SA-3.0"
-# Three networks share the 2.5 MB of a package; six bits of mantissa cost less than 0.001 of Dice.
-MANTISSA_BITS = 6
+# Three networks share the 2.5 MB of a package; five bits of mantissa cost less than 0.001 of Dice.
+MANTISSA_BITS = 5
 PLAN = Plan(steps=2000)
 
 
 def build(normalise: bool = True, frames: int = 1) -> keras.Model:
-    """The network for `frames` planes; those for several are narrower, for the package must hold all three."""
-    return build_unet(frames, 1, width=16 if frames == 1 else 12, levels=4, normalise=normalise)
+    """The network for `frames` planes."""
+    return build_unet(frames, 1, width=16, levels=4, normalise=normalise)
 
 
 def fit(data: Path, folder: Path, plan: Plan = PLAN) -> Path:

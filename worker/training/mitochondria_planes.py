@@ -1,13 +1,12 @@
 """The networks of `em-mitochondria` for 3 and 5 planes: a section with its neighbours as channels, lowest first.
 
 Serial sections are some ten times thicker than a pixel is wide: neighbours tell a mitochondrion from a dark cell, but
-lie a little apart. Edge sections are repeated, as they are when the model is used. The network of 5 planes starts
-from that of 3, the new planes' weights at nought.
+lie a little apart. Edge sections are repeated, as they are when the model is used. The network of 3 planes starts
+from that of one, and that of 5 from it, the new planes' weights at nought.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from functools import partial
 from pathlib import Path
@@ -22,27 +21,27 @@ from worker.training.loop import Plan, train
 from worker.training.mitochondria import BATCH, DRAWN, PATCH, build, loss, mean_score, stacked
 
 FRAMES = (3, 5)
-PLAN = Plan(steps=1100, warm_up=60, evaluate_every=150, averaging=0.99)
-# How much of the steps the network of 5 planes is given, which begins with what that of 3 knows.
-SHARE_OF_LATER = 0.55
+PLAN = Plan(steps=320, peak_rate=1e-3, warm_up=40, evaluate_every=80, averaging=0.99)
 ALONE_CHANCE = 0.15
 
 
 def fit(data: Path, folder: Path, plan: Plan = PLAN) -> Path:
-    """Train in `<folder>/3`, then `<folder>/5`; returns the best weights of the last that was begun."""
-    best = Path()
+    """Train in `<folder>/3`, then `<folder>/5`, from the best weights for one plane that lie in `folder`.
+
+    Returns the best weights of the last that was begun. Raises `FileNotFoundError` without those for one plane.
+    """
+    best, former = folder / "best.weights.h5", build()
+    if not best.exists():
+        raise FileNotFoundError(f"{best} is not there: train em-mitochondria with the same --out first.")
     for frames in FRAMES:
-        own = plan if frames == FRAMES[0] else dataclasses.replace(plan, steps=round(plan.steps * SHARE_OF_LATER))
+        former.load_weights(best)
         model = build(frames=frames)
-        if best.name:
-            former = build(frames=FRAMES[0])
-            former.load_weights(best)
-            widen(former, model)
+        widen(former, model)
         training, held_out = (stacked(read_em(data, split, "mitochondria"), frames) for split in ("train", "val"))
         drawn = patches(training, np.ones(len(training)), DRAWN, BATCH, seed=10 + frames)
         here = folder / str(frames)
-        best = train(model, drawn, augmented, loss, partial(mean_score, examples=held_out), own, here)
-        if json.loads((here / "state.json").read_text())["history"][-1]["step"] < own.steps:
+        best, former = train(model, drawn, augmented, loss, partial(mean_score, examples=held_out), plan, here), model
+        if json.loads((here / "state.json").read_text())["history"][-1]["step"] < plan.steps:
             break
     return best
 
