@@ -37,7 +37,8 @@ def bare_loop(rounds: int) -> None:
     from zoo.settings import Settings
 
     package = seed_package()
-    forward = ModelCache(Settings()).get(package).forward
+    network: Any = ModelCache(Settings()).get(package).network()
+    forward = network.forward
     settings = resolve({}, package)
     whole = picture(package, SIDE + STEP * rounds)
     for line in sys.stdin:

@@ -24,6 +24,7 @@ MAY_IMPORT = {
 KEPT_IN = {
     "tensorflow": ("worker",),
     "keras": ("worker",),
+    "onnxruntime": ("worker",),
     "greenstalk": ("scheduler",),
     "requests": ("worker", "scheduler"),
     "gunicorn": ("web",),

@@ -18,7 +18,7 @@ PR_SET_PDEATHSIG = 1
 # Names let through to the child; everything else (tokens, cloud credentials, proxies) stays behind.
 _PASSED = {"PATH", "LANG", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONPATH", "VIRTUAL_ENV"}
 _PASSED_PREFIXES = ("LC_", "CUDA_", "NVIDIA_", "XLA_")
-_SETTINGS_KEPT_BACK = {"worker_token", "worker_server", "beanstalkd", "data", "seed_folder"}
+_SETTINGS_KEPT_BACK = {"worker_token", "worker_server", "beanstalkd", "data", "hosts", "seed_folder"}
 
 
 def child_environment(environment: Mapping[str, str], cpu_threads: int, device: str, home: str) -> dict[str, str]:
@@ -34,11 +34,11 @@ def child_environment(environment: Mapping[str, str], cpu_threads: int, device: 
 
 
 def child_settings(settings: Settings) -> dict[str, Any]:
-    """The settings a child gets, as JSON: limits and counts, no secrets, no addresses, no folders."""
+    """The settings a child gets, as JSON: limits, counts and lists, no secrets, no addresses, no folders."""
+    plain = (int, float, str, tuple)
+    given: dict[str, Any] = {setting.name: getattr(settings, setting.name) for setting in SETTINGS}
     return {
-        setting.name: getattr(settings, setting.name)
-        for setting in SETTINGS
-        if setting.name not in _SETTINGS_KEPT_BACK and isinstance(getattr(settings, setting.name), int | float | str)
+        name: value for name, value in given.items() if name not in _SETTINGS_KEPT_BACK and isinstance(value, plain)
     }
 
 

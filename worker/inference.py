@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections import OrderedDict
+from collections.abc import Callable
 
 import numpy as np
 
-from worker.heads.boxes import Boxes, boxes_from_rows, merge_tiles, rows_from_boxes
-from worker.networks import SMALLEST_TILE, Handle, ModelUnrunnable, Network, load_network
-from worker.tiles import Grid, Tile, batches, fixed_grid, make_grid, pad_to
+from worker.heads.boxes import boxes_from_rows, merge_tiles, rows_from_boxes
+from worker.networks import SMALLEST_TILE, ModelUnrunnable, Network, load_network
+from worker.pipeline import Busy, Flow, run_tiles
+from worker.tiles import Grid, Tile, make_grid, map_shape, pad_to
+from worker.tiles_fixed import fixed_grid
 from zoo.errors import ZooscopeError
 from zoo.packages import ModelPackage
 from zoo.settings import Settings
@@ -20,11 +22,8 @@ __all__ = ["ModelCache", "ModelUnrunnable", "OutOfMemory", "WarmModel", "automat
 WHOLE_SIDE = 1024
 TILE_SIDE = 1024
 BATCHES = {"cpu": 1, "gpu": 8}
-# Batches handed to the device before the first is fetched: copying one hides behind computing the next.
-IN_FLIGHT = 2
 # Boxes are suppressed among tiles as far as they are surely the same; the head does the rest.
 SAME_BOX = 0.9
-Made = Iterator[tuple[Tile, np.ndarray]]
 
 
 class OutOfMemory(ZooscopeError):
@@ -88,15 +87,43 @@ class WarmModel:
         if not self.package.network:
             step(1, 1)
             return plane
+        whole = Whole(plane, self.output_stride)
+        grid = self.predict_tiles(whole, step, log, tile=tile, batch=batch, frames=frames)
+        if self.package.head["kind"] == "boxes":
+            return self._merged(whole.made, grid)
+        assert whole.maps is not None
+        return whole.maps
+
+    def predict_tiles(
+        self,
+        flow: Flow,
+        step: Callable[[int, int], None],
+        log: Callable[[str], None],
+        *,
+        tile: int | None = None,
+        batch: int | None = None,
+        frames: int = 1,
+        busy: Busy | None = None,
+    ) -> Grid:
+        """As `predict`, of a plane wherever it is: `flow` cuts it into tiles and puts away what becomes of them.
+
+        When memory runs out, all tiles are run again, smaller. Returns those that were run.
+        """
         network = self.network(frames)
         if self.on_gpu:
             log(f"computed on {network.device} in {network.precision}")
-        tile = automatic_tile(plane.shape[:2]) if tile is None else tile
+        least = self.package.minimum_size
+        shape = max(flow.shape[0], least), max(flow.shape[1], least)
+        tile = automatic_tile(shape) if tile is None else tile
         batch = batch or BATCHES["gpu" if self.on_gpu else "cpu"]
         while True:
-            grid = self.grid(plane.shape[:2], network, tile)
+            grid = self.grid(shape, network, tile)
+            flow.begin(grid)
             try:
-                return self._run(network, plane, grid, min(batch, len(grid.tiles)), step)
+                run_tiles(
+                    network.start, grid, flow, step, batch=min(batch, len(grid.tiles)), fixed=network.batch, busy=busy
+                )
+                return grid
             except MemoryError:
                 tile, batch = _less(tile, batch, grid, log, resizable=_window(network, self.package) is None)
 
@@ -104,28 +131,39 @@ class WarmModel:
         """The tiles of a plane of `shape` (y, x) that the network takes."""
         window = _window(network, self.package)
         if window is not None:
-            return fixed_grid(shape, window=window, stride=self.stride, halo=self.halo)
-        return make_grid(shape, tile=tile, stride=self.stride, halo=self.halo, least=self.package.minimum_size)
+            return fixed_grid(shape, window=window, stride=self.stride, halo=self.halo, cell=self.output_stride)
+        return make_grid(shape, tile=tile, stride=self.stride, halo=self.halo)
 
-    def _run(
-        self, network: Network, plane: np.ndarray, grid: Grid, batch: int, step: Callable[[int, int], None]
-    ) -> np.ndarray:
-        made = _computed(network, pad_to(plane, grid.padded), grid, network.batch or batch, step)
-        if self.package.head["kind"] == "boxes":
-            return self._merged(made, grid)
-        maps = np.empty((*grid.map_shape(self.output_stride), self.output_channels), np.float32)
-        for tile, part in made:
-            tile.stitch(part, maps, self.output_stride)
-        return maps
-
-    def _merged(self, made: Made, grid: Grid) -> np.ndarray:
+    def _merged(self, made: list[tuple[Tile, np.ndarray]], grid: Grid) -> np.ndarray:
+        """The boxes of all tiles as rows, those that several tiles see once."""
         head = self.package.head
+        boxes = ((tile, boxes_from_rows(rows, head, threshold=0.0)) for tile, rows in made)
+        return rows_from_boxes(merge_tiles(boxes, grid, SAME_BOX), head)
 
-        def boxes() -> Iterator[tuple[Tile, Boxes]]:
-            for tile, rows in made:
-                yield tile, boxes_from_rows(rows, head, threshold=0.0)
 
-        return rows_from_boxes(merge_tiles(boxes(), grid, SAME_BOX), head)
+class Whole:
+    """A plane (y, x, channel) in memory, of which `maps` are made, (y, x, map) float32, or lists tile by tile."""
+
+    def __init__(self, plane: np.ndarray, output_stride: int) -> None:
+        self.plane, self.output_stride = plane, output_stride
+        self.shape = plane.shape[0], plane.shape[1]
+        self.maps: np.ndarray | None = None
+        self.made: list[tuple[Tile, np.ndarray]] = []
+
+    def begin(self, grid: Grid) -> None:
+        self.window, self.maps, self.made = grid.window, None, []
+        self.padded = pad_to(pad_to(self.plane, grid.shape), grid.padded)
+
+    def cut(self, tile: Tile) -> np.ndarray:
+        return tile.cut(self.padded, self.window)
+
+    def land(self, tile: Tile, made: np.ndarray) -> None:
+        if made.ndim == 2:
+            self.made.append((tile, made))
+            return
+        if self.maps is None:
+            self.maps = np.empty((*map_shape(self.shape, self.output_stride), made.shape[2]), np.float32)
+        tile.stitch(made, self.maps, self.output_stride)
 
 
 def _window(network: Network, package: ModelPackage) -> tuple[int, int] | None:
@@ -133,30 +171,6 @@ def _window(network: Network, package: ModelPackage) -> tuple[int, int] | None:
     if network.window is not None or not package.input_size:
         return network.window
     return package.input_size[0], package.input_size[1]
-
-
-def _computed(network: Network, padded: np.ndarray, grid: Grid, batch: int, step: Callable[[int, int], None]) -> Made:
-    """Every tile with what the network makes of its window, in order; `step` is told after each batch."""
-    flying: deque[tuple[tuple[Tile, ...], Handle]] = deque()
-    done = 0
-
-    def land() -> Made:
-        nonlocal done
-        tiles, handle = flying.popleft()
-        # A batch of a fixed size may be filled up behind its last tile.
-        yield from zip(tiles, handle.result(), strict=False)
-        done += len(tiles)
-        step(done, len(grid.tiles))
-
-    for group in batches(grid.tiles, batch):
-        windows = np.stack([tile.cut(padded, grid.window) for tile in group])
-        if network.batch is not None and len(group) < network.batch:
-            windows = np.concatenate([windows, np.zeros((network.batch - len(group), *windows.shape[1:]), np.float32)])
-        flying.append((group, network.start(windows)))
-        if len(flying) >= IN_FLIGHT:
-            yield from land()
-    while flying:
-        yield from land()
 
 
 def automatic_tile(shape: tuple[int, ...]) -> int | None:

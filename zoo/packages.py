@@ -18,14 +18,15 @@ from typing import Any
 
 from zoo.package_archive import PackageInvalid, check_archive
 from zoo.package_heads import check_head, check_stride
+from zoo.package_tensors import read_tensors
 from zoo.package_variants import read_variants
+from zoo.package_weights import Weights, choose_weights
 from zoo.settings import Settings
 
 DESCRIPTION_NAMES = ("rdf.yaml", "bioimageio.yaml")
 MAXIMUM_DESCRIPTION = 2**20
 MAXIMUM_CARD = 2**18
-RUNNABLE_WEIGHTS = ("keras_v3",)
-DEFAULT_STRIDE, DEFAULT_HALO = 32, 128
+DEFAULT_HALO = 128
 # bioimageio.spec reads YAML with one loader for the whole process, which threads would break for each other.
 ONE_READER = threading.Lock()
 
@@ -34,11 +35,15 @@ ONE_READER = threading.Lock()
 class ModelPackage:
     """What the rest of Zooscope needs to know of a model package; `path` is the zip.
 
-    `axes` is the order of the network's input and output tensors, such as "byxc". `pixel_size_um` is the side of the
-    pixels the model was made for in micrometres, None when it has none; when `pixel_size_nominal`, it is only told,
-    never used to resize. `stride` and `halo` are in the model's pixels. `cover` shows a result; `cover_before` the same
-    picture without it, or is empty. `frames` are the counts of planes the package has networks for, of which
-    `variants` has the weights file and `variant_tests` the test input and output, where given.
+    `axes` and `output_axes` are the orders of the network's input and output tensors, such as "byxc"; without a y the
+    output is a list of boxes. `input_size` is the only (y, x) that the network takes, or empty. `pixel_size_um` is the
+    side of the pixels the model was made for in micrometres, None when it has none; when `pixel_size_nominal`, it is
+    only told, never used to resize. `stride` and `halo` are in the model's pixels. `cover` shows a result;
+    `cover_before` the same picture without it, or is empty. `frames` are the counts of planes the package has networks
+    for, of which `variants` has the weights file and `variant_tests` the test input and output, where given.
+    `weights_data` is a file that must lie beside the weights, or empty. Without a `network` the head alone finds
+    objects in the prepared plane.
+    `tolerances` tell how exactly the test output is reproduced, as the standard writes it.
     """
 
     path: Path
@@ -83,6 +88,12 @@ class ModelPackage:
     created: str = ""
     variants: dict[int, str] = field(default_factory=dict)
     variant_tests: dict[int, list[str]] = field(default_factory=dict)
+    output_axes: str = ""
+    input_size: list[int] = field(default_factory=list)
+    minimum_size: int = 1
+    weights_data: str = ""
+    network: bool = True
+    tolerances: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def output_stride(self) -> int:
@@ -99,12 +110,14 @@ class ModelPackage:
 
     def extract_weights(self, folder: Path, frames: int | None = None) -> Path:
         """Write the weights file, of the standard's network or of that for `frames` planes, into `folder` (made if
-        missing) under its own base name; returns its path."""
+        missing) under its own base name, and what must lie beside it; returns its path."""
         folder.mkdir(parents=True, exist_ok=True)
         member = self.weights_file if frames is None else self.variants[frames]
-        target = folder / Path(member).name
-        with zipfile.ZipFile(self.path) as archive, archive.open(member) as source, target.open("wb") as out:
-            shutil.copyfileobj(source, out)
+        with zipfile.ZipFile(self.path) as archive:
+            for name in filter(None, (self.weights_data, member)):
+                target = folder / Path(name).name
+                with archive.open(name) as source, target.open("wb") as out:
+                    shutil.copyfileobj(source, out)
         return target
 
 
@@ -133,8 +146,10 @@ def read_package(path: Path, settings: Settings) -> ModelPackage:
         card_file = _source(raw.get("documentation"))
         card = archive.read(card_file)[:MAXIMUM_CARD].decode("utf-8", "replace") if card_file else ""
         config = (raw.get("config") or {}).get("zooscope") or {}
-        variants, variant_tests = read_variants(archive, config, _weights(described)[1])
-    package = _package(path, size, raw, described, card)
+        sha256 = file_sha256(path)
+        weights = choose_weights(described, sha256, settings.reviewed_packages)
+        variants, variant_tests = read_variants(archive, config, weights.file)
+    package = _package(path, sha256, raw, described, weights, card)
     return replace(package, frames=tuple(variants), variants=variants, variant_tests=variant_tests)
 
 
@@ -219,49 +234,21 @@ def _check_files(archive: zipfile.ZipFile, raw: dict[str, Any]) -> None:
                 raise PackageInvalid(f"{entry['source']!r} is not the file its sha256 names.")
 
 
-def _axis_letter(axis: Any) -> str:
-    return {"batch": "b", "channel": "c", "index": "i", "time": "t"}.get(axis.type, str(axis.id))
-
-
-def _weights(described: Any) -> tuple[str, str, str]:
-    for weights_format in RUNNABLE_WEIGHTS:
-        entry = getattr(described.weights, weights_format, None)
-        if entry is not None:
-            return weights_format, str(entry.source), str(entry.sha256 or "")
-    offered = ", ".join(name for name, entry in described.weights if entry is not None)
-    raise PackageInvalid(
-        f"The package has weights as {offered}; Zooscope runs {', '.join(RUNNABLE_WEIGHTS)}.",
-        "Add weights saved as a .keras file.",
-    )
-
-
-def _operators(entries: Any) -> list[dict[str, Any]]:
-    return [entry.model_dump(mode="json", exclude_none=True) for entry in entries]
-
-
-def _package(path: Path, size: int, raw: dict[str, Any], described: Any, card: str) -> ModelPackage:
-    if len(described.inputs) != 1 or len(described.outputs) != 1:
-        raise PackageInvalid("Zooscope runs models with one input and one output tensor.")
-    given, made = described.inputs[0], described.outputs[0]
-    axes = "".join(_axis_letter(axis) for axis in given.axes)
-    if sorted(axes) != sorted("bcyx") or "".join(_axis_letter(axis) for axis in made.axes) != axes:
-        raise PackageInvalid(
-            f"The input's axes are {axes!r}; Zooscope runs models whose input and output have batch, channel, y and x."
-        )
-    channels = next(axis for axis in given.axes if axis.type == "channel")
-    x_axis = next(axis for axis in given.axes if str(axis.id) == "x")
-    outputs = [str(name) for name in next(axis for axis in made.axes if axis.type == "channel").channel_names]
+def _package(path: Path, sha256: str, raw: dict[str, Any], described: Any, weights: Weights, card: str) -> ModelPackage:
+    tensors = read_tensors(described)
     config = (raw.get("config") or {}).get("zooscope") or {}
-    weights_format, weights_file, weights_sha256 = _weights(described)
     pixel_size = config.get("pixel_size") or {}
     covers = [_source(cover) for cover in raw.get("covers") or []] + ["", ""]
-    head, stride = check_head(config, outputs), int(config.get("stride", DEFAULT_STRIDE))
-    check_stride(head, stride, _coarser(given, made))
-    halo = int(head.get("stride", 1)) * max((int(getattr(axis, "halo", 0)) for axis in made.axes), default=0)
+    given = config if tensors.head is None else {"head": tensors.head} | config
+    head, stride = check_head(given, tensors.output_channels), int(config.get("stride", tensors.step))
+    if (head["kind"] == "boxes") != ("y" not in tensors.output_axes):
+        raise PackageInvalid("The head boxes is for networks whose output is a list of boxes, and for those alone.")
+    check_stride(head, stride, tensors.scales)
+    halo = int(head.get("stride", 1)) * tensors.halo or DEFAULT_HALO
     return ModelPackage(
         path=path,
-        sha256=file_sha256(path),
-        size=size,
+        sha256=sha256,
+        size=path.stat().st_size,
         id=str(described.id or path.stem),
         version=str(described.version or "1"),
         name=described.name,
@@ -270,20 +257,20 @@ def _package(path: Path, size: int, raw: dict[str, Any], described: Any, card: s
         authors=[author.model_dump(mode="json", exclude_none=True) for author in described.authors],
         cite=[entry.model_dump(mode="json", exclude_none=True) for entry in described.cite],
         tags=list(described.tags),
-        axes=axes,
-        channels=len(channels.channel_names),
-        channel_names=[str(name) for name in channels.channel_names],
-        output_channels=outputs,
-        preprocessing=_operators(given.preprocessing),
-        postprocessing=_operators(made.postprocessing),
-        weights_format=weights_format,
-        weights_file=weights_file,
-        weights_sha256=weights_sha256,
+        axes=tensors.axes,
+        channels=len(tensors.channel_names),
+        channel_names=tensors.channel_names,
+        output_channels=tensors.output_channels,
+        preprocessing=tensors.preprocessing,
+        postprocessing=tensors.postprocessing,
+        weights_format=weights.format,
+        weights_file=weights.file,
+        weights_sha256=weights.sha256,
         head=head,
         ert=dict(config.get("ert") or {}),
         stride=stride,
-        halo=int(config.get("halo", halo or DEFAULT_HALO)),
-        pixel_size_um=pixel_size.get("value_um") or _micrometres(x_axis),
+        halo=int(config.get("halo", halo)),
+        pixel_size_um=pixel_size.get("value_um") or tensors.pixel_size_um,
         pixel_size_nominal=bool(pixel_size.get("nominal", False)),
         grey_to_rgb=bool((config.get("input") or {}).get("grey_to_rgb", False)),
         frames=(1,),
@@ -299,22 +286,16 @@ def _package(path: Path, size: int, raw: dict[str, Any], described: Any, card: s
         test_input=_source(raw["inputs"][0].get("test_tensor")),
         test_output=_source(raw["outputs"][0].get("test_tensor")),
         created=str(raw.get("timestamp", "")),
+        output_axes=tensors.output_axes,
+        input_size=tensors.input_size,
+        minimum_size=1 if "stride" in config else tensors.minimum_size,
+        weights_data=weights.data,
+        network=bool(config.get("network", True)),
+        tolerances=list(((raw.get("config") or {}).get("bioimageio") or {}).get("reproducibility_tolerance") or []),
     )
 
 
 FRAME_KEYS = ("variants", "variant_tests")
-UNITS_UM = {"nanometer": 1e-3, "micrometer": 1.0, "millimeter": 1e3, "angstrom": 1e-4}
-
-
-def _coarser(given: Any, made: Any) -> list[float]:
-    """How many pixels of the input a pixel of the output is long, in y and x."""
-    scales = [{str(axis.id): axis.scale for axis in tensor.axes if axis.type == "space"} for tensor in (given, made)]
-    return [scales[1][name] / scales[0][name] for name in "yx" if name in scales[0] and name in scales[1]]
-
-
-def _micrometres(axis: Any) -> float | None:
-    unit = UNITS_UM.get(str(axis.unit))
-    return float(axis.scale) * unit if unit else None
 
 
 def to_document(package: ModelPackage) -> dict[str, Any]:

@@ -67,6 +67,9 @@ SETTINGS = (
     Setting("roi_pixels", 4096 * 4096, int, "Largest region of a preview, in pixels, unless the model asks for less."),
     Setting("free_disk_bytes", GIB // 2, int, "Uploads and results are refused when less disk than this is free."),
     Setting("package_bytes", 512 * MIB, int, "Largest model package, in bytes."),
+    Setting(
+        "reviewed_packages", (), _names, "sha256 of packages whose HDF5 or SavedModel weights may run, with commas."
+    ),
     Setting("result_file_bytes", GIB, int, "Largest file a worker may post as part of a result."),
     Setting("attempts", 3, int, "How often a job is tried before it is buried."),
     Setting("ert_floor_seconds", 10.0, float, "Shortest lease of a running job."),

@@ -228,33 +228,36 @@ def test_models_stay_warm_and_the_oldest_goes(packages, models) -> None:
 
 
 def test_running_out_of_memory_tries_less_and_says_so(packages, models, crop: Crop) -> None:
+    import copy
+
     import tensorflow as tf
 
     from worker.inference import OutOfMemory, WarmModel
 
-    class Cramped(WarmModel):
-        """A network on a device that holds so many pixels at once."""
+    def cramped(capacity: int) -> WarmModel:
+        """The model on a device that holds so many pixels at once."""
+        model = copy.copy(models.get(packages["mask"]))
+        network = copy.copy(model.network())
+        fits = network.forward
 
-        def __init__(self, capacity: int) -> None:
-            self.__dict__.update(models.get(packages["mask"]).__dict__)
-            fits = self.forward
+        def forward(batch: tf.Tensor) -> tf.Tensor:
+            if tf.size(batch) > capacity:
+                raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+            return fits(batch)
 
-            def forward(batch: tf.Tensor) -> tf.Tensor:
-                if tf.size(batch) > capacity:
-                    raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
-                return fits(batch)
-
-            self.forward = forward
+        network.forward = forward
+        model.networks = {1: network}
+        return model
 
     plane = np.tile(crop.pixels, (3, 3, 1)).astype(np.float32) / 255
     lines: list[str] = []
     wanted = models.get(packages["mask"]).predict(plane, lambda done, tiles: None, print)
-    found = Cramped(100_000).predict(plane, lambda done, tiles: None, lines.append, tile=256, batch=2)
+    found = cramped(100_000).predict(plane, lambda done, tiles: None, lines.append, tile=256, batch=2)
     np.testing.assert_allclose(found, wanted, atol=1e-5)
     assert lines[0].startswith("out of memory: batch halved from 2 to 1")
     assert any("tile halved" in line for line in lines)
     with pytest.raises(OutOfMemory):
-        Cramped(100).predict(plane, lambda done, tiles: None, lines.append)
+        cramped(100).predict(plane, lambda done, tiles: None, lines.append)
 
 
 def test_a_network_with_code_of_its_own_is_refused(packages, models, tmp_path: Path) -> None:

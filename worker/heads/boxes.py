@@ -136,6 +136,18 @@ def boxes_from_rows(rows: np.ndarray, head: Mapping[str, Any], threshold: float 
     return Boxes(xyxy, score, kind)[(score >= least) & (score >= 0) & solid]
 
 
+def rows_from_boxes(boxes: Boxes, head: Mapping[str, Any]) -> np.ndarray:
+    """The rows (n, column) float32 from which `boxes_from_rows` makes these boxes; other columns are 0."""
+    columns = list(head["columns"])
+    rows = np.zeros((len(boxes), len(columns)), np.float32)
+    for index, corner in enumerate(CORNERS):
+        rows[:, columns.index(corner)] = boxes.xyxy[:, index]
+    rows[:, columns.index("score")] = boxes.score
+    if "class" in columns:
+        rows[:, columns.index("class")] = boxes.kind
+    return rows
+
+
 def class_threshold(head: Mapping[str, Any], kind: int, default: float = 0.3) -> float:
     """The least score of a class: its own `threshold`, else the head's."""
     classes = head.get("classes") or []

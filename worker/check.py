@@ -1,0 +1,74 @@
+"""Whether a package does here what its author saw: its test tensor through our engine, within its own tolerances."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from worker.inference import ModelCache
+from worker.test_tensors import read_test_tensors
+from zoo.errors import UserError
+from zoo.packages import ModelPackage
+
+# What the standard allows where a package says nothing.
+TOLERANCE = {"relative_tolerance": 1e-3, "absolute_tolerance": 1e-3, "mismatched_elements_per_million": 100}
+
+
+class TestTensorsMissing(UserError):
+    __test__ = False
+    code = "test-tensors-missing"
+    status = 422
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """`difference` is the largest one, `mismatched_ppm` how many values in a million are further off than allowed."""
+
+    agrees: bool
+    difference: float
+    mismatched_ppm: float
+    text: str
+
+
+def reproduces(package: ModelPackage, models: ModelCache, frames: int | None = None) -> Reproduction:
+    """Compute the package's test input as a preview does and compare it with its test output.
+
+    `frames` chooses the network for so many planes. Raises `TestTensorsMissing`, `ModelUnrunnable`, `OutOfMemory`.
+    """
+    tensors = read_test_tensors(package, frames)
+    if tensors is None:
+        raise TestTensorsMissing(
+            f"{package.id} {package.version} has no test tensors to be checked with.", "Add a test input and output."
+        )
+    model = models.get(package)
+    more = {} if frames is None else {"frames": frames}
+    made = [
+        tensors.finished(package, index, model.predict(image, lambda done, tiles: None, lambda line: None, **more))
+        for index, image in enumerate(tensors.prepared(package))
+    ]
+    expected = tensors.made.astype(np.float32)
+    if any(one.shape != other.shape for one, other in zip(made, expected, strict=True)):
+        text = f"the output has the shape {made[0].shape}, the test output {expected[0].shape}"
+        return Reproduction(False, float("inf"), 1e6, text)
+    return _compared(np.stack(made).astype(np.float32), expected, _tolerance(package))
+
+
+def _tolerance(package: ModelPackage) -> dict[str, float]:
+    for entry in package.tolerances:
+        formats = entry.get("weights_formats")
+        if not formats or package.weights_format in formats:
+            return TOLERANCE | {name: float(entry[name]) for name in TOLERANCE if name in entry}
+    return TOLERANCE
+
+
+def _compared(made: np.ndarray, expected: np.ndarray, allowed: Mapping[str, Any]) -> Reproduction:
+    apart = np.abs(made - expected)
+    bounds = allowed["absolute_tolerance"] + allowed["relative_tolerance"] * np.abs(expected)
+    # A value that is no number agrees with nothing.
+    mismatched = float((~(apart <= bounds)).mean() * 1e6)
+    agrees = mismatched <= allowed["mismatched_elements_per_million"]
+    text = f"largest difference {apart.max():.2g}; {mismatched:.0f} of a million values are further off than allowed"
+    return Reproduction(agrees, float(apart.max()), mismatched, text)
