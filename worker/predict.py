@@ -7,10 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from worker.heads.grid import undo_variation
 from worker.inference import WarmModel
 from worker.job import Run
+from worker.tiles import pad_to
 from worker.variations import Variation, variations
 from zoo.passes import frame_counts, passes
+
+GRID = "grid-detector"
 
 
 def averaged(model: WarmModel, stack: np.ndarray, settings: Mapping[str, Any], run: Run) -> np.ndarray:
@@ -58,11 +62,21 @@ def _one(
         told = f"tile {done} of {tiles}" + (f", pass {index + 1} of {total}" if total > 1 else "")
         run.progress("inferring", (index + done / tiles) / total, told)
 
-    given = planes_as_channels(variation.apply(stack))
-    # Networks of one plane are asked without a count, which is theirs.
-    more = {} if len(stack) == 1 else {"frames": len(stack)}
-    maps = model.predict(given, step, run.log, tile=settings["tile_px"], batch=settings["batch"], **more)
-    return variation.undo(maps)
+    head = model.package.head
+    # Cells of the grid lie on the same pixels whichever way the plane is turned only if it holds whole cells.
+    turned = stack if variation.number == 1 else _whole_cells(stack, model.output_stride)
+    given = planes_as_channels(variation.apply(turned))
+    maps = model.predict(given, step, run.log, tile=settings["tile_px"], batch=settings["batch"], frames=len(stack))
+    return undo_variation(maps, head, variation) if head["kind"] == GRID else variation.undo(maps)
+
+
+def _whole_cells(stack: np.ndarray, cell: int) -> np.ndarray:
+    """(plane, y, x, channel) reflected at the bottom and the right to multiples of `cell` pixels."""
+    return np.stack([pad_to(plane, (_up(plane.shape[0], cell), _up(plane.shape[1], cell))) for plane in stack])
+
+
+def _up(side: int, cell: int) -> int:
+    return -(-side // cell) * cell
 
 
 def _around_middle(stack: np.ndarray, frames: int) -> np.ndarray:

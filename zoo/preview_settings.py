@@ -23,8 +23,8 @@ __all__ = [
 MASK, CELLS, STAR, SPOTS = "probability-mask", "boundary-cells", "star-convex", "spots"
 INSTANCES, DEEP = "watershed-instances", "watershed-instances/deep-watershed"
 BOXED = ("grid-detector", "boxes")
-# Heads whose maps are turned with the image; offsets, sizes and rays of the others point somewhere.
-TURNED = (MASK, INSTANCES, DEEP, CELLS)
+# Heads whose maps can be turned back; the rays of star-convex polygons and the corners of listed boxes are not.
+TURNED = (MASK, INSTANCES, DEEP, CELLS, "grid-detector")
 # Frame counts that a package may have, for who asks without naming a model.
 ANY_FRAMES = frame_choices((1, 3, 5))
 
