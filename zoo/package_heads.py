@@ -31,7 +31,7 @@ def check_head(config: Mapping[str, Any], output_channels: Sequence[str]) -> Hea
         kind = given.get("kind") if isinstance(given, Mapping) else given
         raise PackageInvalid(f"The head {kind!r} is not known.", f"Known heads: {', '.join(HEADS)}.")
     head = dict(given)
-    for field in ("threshold", "overlap", "seed_height"):
+    for field in ("threshold", "overlap", "seed_height", "minimum_score"):
         _number(head, field, 0, 1)
     for field in ("smoothing", "minimum_area_px"):
         _number(head, field, 0)

@@ -137,3 +137,13 @@ def test_a_mask_is_the_given_map_at_the_threshold() -> None:
     np.testing.assert_array_equal(found.labels > 0, found.maps[..., 1] >= 0.5)
     assert found.scores is not None
     np.testing.assert_array_equal(found.scores, found.maps[..., 1])
+
+
+def test_objects_that_are_doubtful_are_dropped_and_the_others_numbered_anew() -> None:
+    foreground, distance = discs(30)
+    foreground[:, :50] *= 0.6
+    assert decode_instances(foreground, distance, minimum_score=0.55).max() == 2
+    sure = decode_instances(foreground, distance, minimum_score=0.7)
+    assert sure.max() == 1
+    assert (sure[:, 50:] > 0).tolist() == (foreground[:, 50:] > 0).tolist()
+    assert not sure[:, :50].any()

@@ -21,6 +21,7 @@ def decode_instances(
     seed_height: float = 0.1,
     smoothing: float = 1.0,
     minimum_area: int = 0,
+    minimum_score: float = 0.0,
 ) -> np.ndarray:
     """Label the objects of one plane.
 
@@ -31,6 +32,7 @@ def decode_instances(
         seed_height: how far a hill of `distance` must rise above the saddle to the next to be an object.
         smoothing: sigma in pixels of the Gaussian laid over `distance` before seeds are sought.
         minimum_area: objects of fewer pixels are dropped.
+        minimum_score: objects whose mean foreground is less are dropped.
 
     Returns:
         (y, x) int32, 0 = background, objects 4-connected, numbered from 1 in scan order without gaps.
@@ -43,4 +45,14 @@ def decode_instances(
     pixels, heights, neighbours = inside_graph(hills, inside)
     basins, summits = climb(heights, neighbours)
     labels.ravel()[pixels] = merge_shallow(basins, summits, heights, neighbours, seed_height)[basins] + 1
+    if minimum_score > threshold:
+        labels = _without_doubtful(labels, foreground, minimum_score)
     return drop_small(labels, minimum_area)
+
+
+def _without_doubtful(labels: np.ndarray, foreground: np.ndarray, minimum_score: float) -> np.ndarray:
+    numbers = labels.ravel()
+    areas = np.bincount(numbers)
+    # Summed in scan order, so that the mean is the same to the last bit whatever lies around the object.
+    scores = np.bincount(numbers, weights=foreground.ravel()) / np.maximum(areas, 1)
+    return np.where((scores >= minimum_score)[labels], labels, 0)

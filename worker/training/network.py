@@ -9,12 +9,20 @@ STRIDE_PER_LEVEL = 2
 
 
 def build_unet(
-    input_channels: int, output_channels: int, *, width: int = 16, levels: int = 4, normalise: bool = True
+    input_channels: int,
+    output_channels: int,
+    *,
+    width: int = 16,
+    levels: int = 4,
+    normalise: bool = True,
+    context: tuple[int, ...] = (),
 ) -> keras.Model:
     """A U-Net for tensors of shape (batch, y, x, channel), float32, any y and x divisible by 2**(levels-1).
 
     `width` is the number of filters at full resolution, doubled at each level. With `normalise=False` the
     convolutions carry a bias in place of batch normalisation: the form that `fold_batch_normalisation` fills.
+    `context` adds at the deepest level a residual chain of 3x3 convolutions dilated so much (Yu & Koltun 2016), which
+    adds nothing until it is trained; its layers are named `context_...`.
     Outputs lie in 0..1 (sigmoid), float32 whatever the computing dtype.
     """
     layers = keras.layers
@@ -27,6 +35,17 @@ def build_unet(
             x = layers.ReLU()(x)
         return x
 
+    def with_context(x: keras.KerasTensor) -> keras.KerasTensor:
+        filters = x.shape[-1]
+        y = layers.Conv2D(filters // 2, 1, activation="relu", name="context_in")(x)
+        for rate in context:
+            name = f"context_{rate}"
+            y = layers.Conv2D(
+                filters // 2, 3, padding="same", dilation_rate=rate, activation="relu",
+                kernel_initializer="he_normal", name=name,
+            )(y)  # fmt: skip
+        return layers.Add()([x, layers.Conv2D(filters, 1, kernel_initializer="zeros", name="context_out")(y)])
+
     inputs = keras.Input((None, None, input_channels), name="image")
     x, skips = inputs, []
     for level in range(levels):
@@ -34,6 +53,8 @@ def build_unet(
         if level < levels - 1:
             skips.append(x)
             x = layers.MaxPooling2D()(x)
+    if context:
+        x = with_context(x)
     for level in reversed(range(levels - 1)):
         x = layers.UpSampling2D(interpolation="nearest")(x)
         x = layers.Concatenate()([x, skips[level]])
@@ -42,13 +63,14 @@ def build_unet(
     return keras.Model(inputs, outputs)
 
 
-def receptive_radius(levels: int = 4) -> int:
+def receptive_radius(levels: int = 4, context: tuple[int, ...] = ()) -> int:
     """How many pixels away an input pixel can still change an output pixel of `build_unet`.
 
     Two 3x3 convolutions a level each reach 2 pixels of that level, twice (down and up) but at the deepest;
-    pooling and nearest upsampling together shift by less than one pixel of the next level.
+    pooling and nearest upsampling together shift by less than one pixel of the next level. The convolutions of
+    `context` reach their dilation each, in pixels of the deepest level.
     """
-    radius = 0
+    radius = sum(context) * 2 ** (levels - 1)
     for level in range(levels):
         passes = 1 if level == levels - 1 else 2
         radius += passes * 2 * 2**level + (2**level if level else 0)
@@ -67,3 +89,12 @@ def fold_batch_normalisation(trained: keras.Model, plain: keras.Model) -> None:
         gamma, beta, mean, variance = normalisations[index].get_weights()
         scale = gamma / np.sqrt(variance + normalisations[index].epsilon)
         target.set_weights([source.get_weights()[0] * scale, beta - mean * scale])
+
+
+def copy_convolutions(source: keras.Model, target: keras.Model) -> None:
+    """Copy the convolutions of `source` into `target`, which has those of a `context` besides."""
+    given = [layer for layer in source.layers if isinstance(layer, keras.layers.Conv2D)]
+    own = [layer for layer in target.layers if isinstance(layer, keras.layers.Conv2D)]
+    own = [layer for layer in own if not layer.name.startswith("context_")]
+    for before, after in zip(given, own, strict=True):
+        after.set_weights(before.get_weights())
