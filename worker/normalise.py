@@ -3,7 +3,7 @@
 Each is one function of an array, of what is measured for it, and of the operator's keyword arguments. Axes are named as
 in the description; `batch` is one plane here. Statistics are of the whole plane, never of a tile. The results are those
 of bioimageio.core 0.11, with which authors check their packages, also where it differs from the description's words:
-operators measure the tensor as it was before the first of them, `eps` is 1e-6 except in
+preprocessing measures the input as it was before the first operator, `eps` is 1e-6 except in
 `scale_mean_variance`, a fixed deviation gets it added, and `clip` takes percentiles that are values of the image
 unless they are over the batch.
 """
@@ -49,10 +49,10 @@ def apply_operators(
     """Apply the description's operators in order to (y, x, channel); raises `OperatorUnknown`.
 
     Args:
-        statistics: of the whole tensor, of which `array` may be a part; None: `array` is all of it.
+        statistics: what all operators measure; None: each measures what the one before has made, as outputs want it.
+            `preprocess` gives those of the unprocessed input.
         reference: of the model's unprocessed input, for operators of the output that refer to it.
     """
-    scene = Scene(statistics or Measured(array), reference)
     for operator in operators:
         name = operator["id"]
         if name not in OPERATORS:
@@ -60,8 +60,15 @@ def apply_operators(
                 f"The model asks for the operator {name!r}, which Zooscope does not have.",
                 f"It has {', '.join(sorted(OPERATORS))}.",
             )
+        scene = Scene(statistics or Measured(array), reference)
         array = OPERATORS[name](array, scene, **operator.get("kwargs") or {})
     return array
+
+
+def preprocess(array: np.ndarray, operators: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    """The input (y, x, channel) as the network is given it, in the dtype of the last operator."""
+    measured = Measured(array)
+    return apply_operators(array, operators, statistics=measured, reference=measured)
 
 
 def _axes(axes: Sequence[str] | None) -> Axes:

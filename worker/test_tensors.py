@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from worker.networks import layout_of
-from worker.normalise import apply_operators
+from worker.normalise import apply_operators, preprocess
 from worker.statistics import Measured
 from zoo.packages import ModelPackage
 
@@ -28,7 +28,7 @@ class TestTensors:
     def prepared(self, package: ModelPackage) -> np.ndarray:
         """What the network is given, (b, y, x, channel) float32: each plane of each image by itself."""
         images = [
-            np.concatenate([apply_operators(plane, package.preprocessing) for plane in self._planes(image)], axis=-1)
+            np.concatenate([preprocess(plane, package.preprocessing) for plane in self._planes(image)], axis=-1)
             for image in self.given
         ]
         return np.stack(images).astype(np.float32, copy=False)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.normalise import OPERATORS, OperatorUnknown, apply_operators
+from worker.normalise import OPERATORS, OperatorUnknown, apply_operators, preprocess
 from worker.statistics import Measured, percentiles
 
 RNG = np.random.default_rng(0)
@@ -98,13 +98,17 @@ def test_mean_and_variance_of_the_input_are_given_to_the_output() -> None:
     np.testing.assert_allclose(per_channel.mean((0, 1)), image.mean(), rtol=1e-5)
 
 
-def test_operators_measure_the_tensor_before_the_first_of_them() -> None:
+def test_preprocessing_measures_the_input_before_the_first_operator() -> None:
     chain = [{"id": "clip", "kwargs": {"min": 2.0, "max": 4.0}}, {"id": "zero_mean_unit_variance", "kwargs": {}}]
-    expected = (FLOATS.clip(2, 4) - FLOATS.mean()) / FLOATS.std()
-    np.testing.assert_allclose(apply_operators(FLOATS, chain), expected, rtol=1e-4, atol=1e-5)
-    # A part of a tensor is scaled as the whole is.
+    clipped = FLOATS.clip(2, 4)
+    expected = (clipped - FLOATS.mean()) / FLOATS.std()
+    np.testing.assert_allclose(preprocess(FLOATS, chain), expected, rtol=1e-4, atol=1e-5)
+    # A part of an image is scaled as the whole is.
     part = apply_operators(FLOATS[:4], chain, statistics=Measured(FLOATS))
     np.testing.assert_allclose(part, expected[:4], rtol=1e-4, atol=1e-5)
+    # An output is measured as it stands.
+    standing = (clipped - clipped.mean()) / clipped.std()
+    np.testing.assert_allclose(apply_operators(FLOATS, chain), standing, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from worker.normalise import OPERATORS, apply_operators
+from worker.normalise import OPERATORS, apply_operators, preprocess
 from worker.statistics import Measured
 
 ROOT = Path(__file__).parent.parent.parent
@@ -157,7 +157,10 @@ def drawn(count: int) -> list[dict[str, Any]]:
 def ours(each: dict[str, Any]) -> np.ndarray:
     order = [each["dims"].index(name) for name in ("y", "x", "channel", "batch")]
     plane, image = (each[name].transpose(order)[..., 0] for name in ("tensor", "input"))
-    made = apply_operators(plane, each["operators"], reference=Measured(image))
+    if each["place"] == "input":
+        made = preprocess(plane, each["operators"])
+    else:
+        made = apply_operators(plane, each["operators"], reference=Measured(image))
     return made[..., None].transpose(np.argsort(order))
 
 
