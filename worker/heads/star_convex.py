@@ -15,8 +15,8 @@ from skimage.draw import polygon
 
 from worker.heads.labels import drop_small
 
-# Points in a polygon at which its overlap with others is counted: within about a hundredth of the exact area.
-SAMPLES = 1600
+# Points in a polygon at which its overlap with others is counted: within about two hundredths of its area.
+SAMPLES = 400
 # Points times polygons that are compared at once, which bounds the memory.
 AT_ONCE = 1_000_000
 # Polygons are drawn about this point, for only what lies at positive coordinates is drawn.
