@@ -13,8 +13,9 @@ import numpy as np
 
 from worker.enhance import ENHANCEMENTS
 from worker.job import PreviewJob
-from worker.normalise import apply_operators
+from worker.normalise import preprocess
 from worker.rescale import to_shape
+from worker.statistics import Measured
 from zoo.channel_fit import apply, fit_channels
 from zoo.passes import frame_counts
 from zoo.pixel_scale import Scale, scale_to_model
@@ -42,8 +43,12 @@ def fitted(job: PreviewJob, log: Callable[[str], None]) -> np.ndarray:
     return _stacked([apply(plan, finite(plane)) for plane in planes])
 
 
-def prepared(job: PreviewJob, stack: np.ndarray, log: Callable[[str], None]) -> tuple[np.ndarray, Scale]:
-    """Enhanced, resized and normalised: what the networks are given, (plane, y, x, channel) float32."""
+def prepared(job: PreviewJob, stack: np.ndarray, log: Callable[[str], None]) -> tuple[np.ndarray, Scale, Measured]:
+    """Enhanced, resized and normalised: what the networks are given, (plane, y, x, channel) float32.
+
+    With it the scale from the image's to the model's pixels, and the statistics of the middle plane before it was
+    normalised, which operators of the output may refer to.
+    """
     package, settings = job.package, job.settings
     scale = scale_to_model(
         job.crop.pixel_size, package.pixel_size_um, nominal=package.pixel_size_nominal, rescale=settings["rescale"]
@@ -55,13 +60,14 @@ def prepared(job: PreviewJob, stack: np.ndarray, log: Callable[[str], None]) -> 
     if scale.changes:
         log(f"resized by {scale.factor:.4g} to {shape[1]} x {shape[0]} pixels of {package.pixel_size_um:g} µm")
 
-    def one(plane: np.ndarray) -> np.ndarray:
+    def resized(plane: np.ndarray) -> np.ndarray:
         plane = enhance(plane) if enhance else plane
-        if scale.changes:
-            plane = to_shape(plane.astype(np.float32), shape)
-        return apply_operators(plane, package.preprocessing).astype(np.float32, copy=False)
+        return to_shape(plane.astype(np.float32), shape) if scale.changes else plane
 
-    return _stacked([one(plane) for plane in stack]), scale
+    planes = [resized(plane) for plane in stack]
+    reference = Measured(planes[len(planes) // 2])
+    made = [preprocess(plane, package.preprocessing).astype(np.float32, copy=False) for plane in planes]
+    return _stacked(made), scale, reference
 
 
 def _stacked(planes: list[np.ndarray]) -> np.ndarray:

@@ -60,9 +60,10 @@ def run_preview(
     with run.stage("reading"):
         stack = fitted(job, run.log)
     with run.stage("enhancing"):
-        stack, scale = prepared(job, stack, run.log)
+        stack, scale, reference = prepared(job, stack, run.log)
     with run.stage("inferring"):
-        maps = apply_operators(averaged(model, stack, job.settings, run), package.postprocessing)
+        maps = averaged(model, stack, job.settings, run)
+        maps = apply_operators(maps, package.postprocessing, reference=reference)
     with ThreadPoolExecutor(2, "write") as pool:
         writer = Writer(out, pool, written)
         final = maps.shape[:2] == (height, width)
