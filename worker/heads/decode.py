@@ -113,6 +113,7 @@ def _watershed(task: Task, fine: np.ndarray, minimum_area: int) -> np.ndarray:
         smoothing=float(task.head.get("smoothing", 1.0)) * task.sigma_factor,
         # Instances are dropped for their size in the image's pixels alone.
         minimum_area=0 if finer_at_model(task.scale) else minimum_area,
+        minimum_score=float(task.head.get("minimum_score", 0.0)),
     )
 
 
@@ -202,21 +203,25 @@ def enlarged(maps: np.ndarray, stride: int, shape: tuple[int, int]) -> np.ndarra
 
 def _spots(task: Task) -> Decoded:
     given = to_shape(task.maps, task.shape)
-    labels = np.zeros(task.shape, np.int32)
-    scores: np.ndarray | None = None
+    labels, scores = np.zeros(task.shape, np.int32), None
+    sigma_min, sigma_max = (
+        float(task.settings.get(f"spot_{name}", task.head.get(name, usual)))
+        for name, usual in (("sigma_min_px", 1.0), ("sigma_max_px", 3.0))
+    )
     if task.head.get("cells") is not None and task.settings.get("cells", "by-intensity") != "none":
         labels, scores = cells_by_intensity(
             given[..., int(task.head["cells"])],
             level=task.number("cell_level", 0.5),
             splitting=task.number("seed_height", 0.1),
             smoothing=float(task.head.get("smoothing", 2.0)),
+            spot_sigma=sigma_max,
             minimum_area=task.smallest,
         )
     points = find_spots(
         given[..., int(task.head.get("channel", 0))],
         method=str(task.settings.get("spot_method", task.head.get("method", "log"))),
-        sigma_min=float(task.settings.get("spot_sigma_min_px", task.head.get("sigma_min_px", 1.0))),
-        sigma_max=float(task.settings.get("spot_sigma_max_px", task.head.get("sigma_max_px", 3.0))),
+        sigma_min=sigma_min,
+        sigma_max=sigma_max,
         threshold=task.settings["threshold"],
         labels=labels,
     )

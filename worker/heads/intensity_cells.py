@@ -8,6 +8,8 @@ smaller cell by a given part (h-maxima relative to the maximum).
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from scipy import ndimage
 
@@ -18,8 +20,11 @@ from worker.heads.labels import drop_small
 # are 2.7 apart, of an even one 3.5.
 APART = 3.6
 BINS = 512
-# Spots are brighter than their cell; they are levelled to it before the two levels are sought.
+# What is brighter than nearly everything says nothing of the cells.
 BRIGHTEST = 99.5
+# Half the window that removes a spot, in its sigmas.
+SPOT_REACH = 2.0
+CORNER = 7
 
 
 def cells_by_intensity(
@@ -28,6 +33,7 @@ def cells_by_intensity(
     level: float = 0.5,
     splitting: float = 0.1,
     smoothing: float = 2.0,
+    spot_sigma: float = 0.0,
     minimum_area: int = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Label the bright cells of one plane.
@@ -37,7 +43,8 @@ def cells_by_intensity(
         level: where between the background (0) and the cells (1) their edge is.
         splitting: touching cells are two when the neck between them is narrower than the smaller by this part.
         smoothing: sigma in pixels of the Gaussian laid over the plane first.
-        minimum_area: cells of fewer pixels are dropped, 4-connected holes of fewer or any size are filled.
+        spot_sigma: spots up to this sigma are levelled to what is around them before; 0: none are.
+        minimum_area: cells of fewer pixels are dropped.
 
     Returns:
         labels (y, x) int32, cells 4-connected, numbered from 1 in scan order, and scores (y, x) float32 in 0..1, how
@@ -46,12 +53,39 @@ def cells_by_intensity(
     smooth = plane.astype(np.float32, copy=False)
     if smoothing > 0:
         smooth = ndimage.gaussian_filter(smooth, smoothing, mode="nearest")
-    low, high = two_levels(smooth)
+    level_of = smooth
+    if spot_sigma > 0:
+        level_of = ndimage.grey_opening(smooth, 2 * math.ceil(SPOT_REACH * math.hypot(spot_sigma, smoothing)) + 1)
+    low, high = two_levels(level_of)
     if not high > low:
         return np.zeros(plane.shape, np.int32), np.zeros(plane.shape, np.float32)
     scores = np.clip((smooth - low) / (high - low), 0, 1)
-    inside = ndimage.binary_fill_holes(scores >= level)
-    return drop_small(part_at_necks(inside, splitting), minimum_area), scores
+    bright = scores >= level
+    if spot_sigma > 0:
+        # Opening takes the corners of a cell, too, which lie near what it leaves.
+        bright &= ndimage.maximum_filter(level_of, CORNER) >= low + level * (high - low)
+    inside = _without_pinholes(bright, math.pi * (2 * smoothing) ** 2)
+    labels = part_at_necks(inside, splitting)
+    _fill_holes(labels)
+    return drop_small(labels, minimum_area), scores
+
+
+def _without_pinholes(inside: np.ndarray, area: float) -> np.ndarray:
+    """(y, x) bool with 4-connected holes of fewer than `area` pixels filled."""
+    holes, _ = ndimage.label(~inside)
+    small = np.bincount(holes.ravel()) < area
+    small[0] = False
+    edge = np.concatenate([holes[0], holes[-1], holes[:, 0], holes[:, -1]])
+    small[edge] = False
+    return inside | small[holes]
+
+
+def _fill_holes(labels: np.ndarray) -> None:
+    """Give the background that one cell encloses to that cell, in place. What several enclose lies between them."""
+    for number, box in enumerate(ndimage.find_objects(labels), start=1):
+        if box is not None:
+            filled = ndimage.binary_fill_holes(labels[box] == number)
+            labels[box][filled & (labels[box] == 0)] = number
 
 
 def two_levels(plane: np.ndarray) -> tuple[float, float]:

@@ -1,10 +1,10 @@
 """Spots: bright, round, of about a known size, found where a blob filter's answer is highest in place and scale.
 
 The filter is the scale-normalised Laplacian of Gaussian (Lindeberg 1998), or its approximation by differences of
-Gaussians (Lowe 2004); a spot's radius is the square root of two times the sigma that answers most. Maxima along edges
-and ridges are told by the ratio of the two curvatures (Lowe 2004). What counts is how far an answer stands out of the
-filter's own noise, which is measured robustly on blocks of a fixed grid, so that uneven background, brightness and
-exposure do not matter, nor from where to where the plane was cut beyond the filter's reach.
+Gaussians (Lowe 2004); a spot's radius is the square root of two times the sigma that answers most. Maxima along ridges
+are told by the ratio of the two curvatures (Lowe 2004), those beside edges by the slope they lie on. What counts is
+how far an answer stands out of the filter's own noise, which is measured robustly on blocks of a fixed grid, so that
+uneven background, brightness and exposure do not matter, nor where the plane was cut beyond the filter's reach.
 """
 
 from __future__ import annotations
@@ -26,8 +26,11 @@ SCALE_STEP = 1.3
 EVEN_SNR = 6.0
 # The flatter curvature of a round spot is at least this part of the steeper one; along an edge it is near 0.
 ROUNDNESS = 0.3
+# Beside an edge the plane falls, over a length of sigma, by half of what the filter answers more than the wider
+# surroundings do; on a spot it is level, or falls as they do.
+STEEPEST, SURROUNDINGS = 0.35, 3.0
 # One scale beyond either end is looked at: what answers more there by these factors is a larger thing, or a hot pixel.
-LARGER, SMALLER = 1.02, 1.15
+LARGER, SMALLER = 1.02, 1.08
 # Of two spots nearer than this part of the larger radius the weaker is the stronger one's shadow.
 APART = 0.8
 BLOCK = 64
@@ -37,6 +40,8 @@ LEAST_NOISE = 0.003
 # Where a part of the plane is quieter than the whole, as outside cells, its noise still is at least this part of it.
 QUIETEST = 0.2
 TRUNCATE = 4.0
+# Pixels gathered at a time, which bounds the memory.
+AT_ONCE = 2**21
 
 
 def find_spots(
@@ -57,12 +62,14 @@ def find_spots(
         threshold: the least score. A score is snr / (snr + EVEN_SNR), snr the filter's answer over its noise there.
         labels: (y, x) int32, the cells that spots may lie in.
     """
+    plane = plane.astype(np.float32, copy=False)
     sigmas = scales(sigma_min, max(sigma_min, sigma_max))
-    answers = (log_answers if method == "log" else dog_answers)(plane.astype(np.float32, copy=False), sigmas)
+    answers = (log_answers if method == "log" else dog_answers)(plane, sigmas)
     noise = answer_noise(answers)
     found = _strong(answers, noise, EVEN_SNR * threshold / max(1 - threshold, 1e-6))
     found = found[_local_maxima(answers, found)]
     found = found[_roundness(answers, found) >= ROUNDNESS]
+    found = found[_slope(plane, found, sigmas) <= STEEPEST * answers[tuple(found.T)]]
     xy, sigma = _refined(answers, found, sigmas)
     order = _apart(xy, sigma * math.sqrt(2), answers[tuple(found.T)])
     found, xy, sigma = found[order], xy[order], sigma[order]
@@ -190,6 +197,33 @@ def _roundness(answers: np.ndarray, found: np.ndarray) -> np.ndarray:
     xy = (at(-1, 1) + at(1, -1) - at(-1, -1) - at(1, 1)) / 4
     mean, spread = (yy + xx) / 2, np.hypot((yy - xx) / 2, xy)
     return np.divide(mean - spread, mean + spread, out=np.zeros_like(mean), where=mean + spread > 0)
+
+
+def _slope(plane: np.ndarray, found: np.ndarray, sigmas: np.ndarray) -> np.ndarray:
+    """How much the plane falls over a length of sigma at each of (n, 3) scale, y, x, beyond what its wider
+    surroundings do: smoothed by sigma and by SURROUNDINGS times that."""
+    slopes = np.zeros(len(found))
+    height, width = plane.shape
+    for scale, sigma in enumerate(sigmas):
+        reach = int(2.5 * SURROUNDINGS * sigma) + 1
+        offsets = np.arange(-reach, reach + 1)
+        near, far = (_falling(offsets, wide) for wide in (sigma, SURROUNDINGS * sigma))
+        kernel = sigma * (near - far)
+        own = np.flatnonzero(found[:, 0] == scale)
+        for some in np.array_split(own, 1 + own.size * offsets.size**2 // AT_ONCE):
+            rows = np.clip(found[some, 1, None] + offsets, 0, height - 1)
+            columns = np.clip(found[some, 2, None] + offsets, 0, width - 1)
+            around = plane[rows[:, :, None], columns[:, None, :]].reshape(some.size, offsets.size**2)
+            slopes[some] = np.hypot(around @ kernel.T.ravel(), around @ kernel.ravel())
+    return slopes
+
+
+def _falling(offsets: np.ndarray, sigma: float) -> np.ndarray:
+    """(y, x) float32: the kernel of the slope in x of what is smoothed by sigma, exact for planes that are tilted."""
+    smooth = np.exp(-(offsets**2) / (2 * sigma**2))
+    smooth /= smooth.sum()
+    steep = smooth * offsets
+    return np.outer(smooth, steep / (steep @ offsets)).astype(np.float32)
 
 
 def _refined(answers: np.ndarray, found: np.ndarray, sigmas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
