@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -49,11 +50,17 @@ def make_package(
     version: str = "1.0.0",
     name: str = "Test model",
     pixel_size_um: float | None = None,
+    variants: dict[int, Path] | None = None,
+    outputs: list[str] | None = None,
     **zooscope: Any,
 ) -> Path:
-    """Write a package named after `out`'s stem; `zooscope` overrides keys of `config.zooscope`."""
+    """Write a package named after `out`'s stem; `zooscope` overrides keys of `config.zooscope`.
+
+    `variants` are the weights for other counts of planes than the one that `weights` take.
+    """
     head = head or MASK_HEAD
-    outputs, cells = OUTPUTS.get(head["kind"], ["object"]), 136 // head.get("stride", 1)
+    outputs = outputs or OUTPUTS.get(head["kind"], ["object"])
+    cells = 136 // head.get("stride", 1)
     rng = np.random.default_rng(3)
     pixels = rng.integers(0, 255, (136, 136, channels), dtype=np.uint8)
     with tempfile.TemporaryDirectory() as folder:
@@ -68,6 +75,11 @@ def make_package(
         shown.save(here / "sample_1.png")
         for cover in ("cover.jpg", "cover_before.jpg"):
             shown.save(here / cover)
+        files = {1: weights} | (variants or {})
+        listed = [
+            {"frames": frames, "weights": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+            for frames, file in files.items()
+        ]
         sample = {"file": "sample_1.png", "title": "Noise", "origin": "made by a test", "licence": "CC0-1.0"}
         parts = PackageParts(
             id=out.stem,
@@ -99,6 +111,7 @@ def make_package(
             test_input=here / "test_input.npy",
             test_output=here / "test_output.npy",
             sample=here / "sample_1.png",
+            attachments=list((variants or {}).values()),
             zooscope={
                 "head": head,
                 "ert": {"cpu": {"load_s": 1.0, "seconds_per_megapixel": 1.0}},
@@ -109,6 +122,7 @@ def make_package(
                 "images": "noise",
                 "samples": [sample | {"width": 136, "height": 136, "pixel_size_um": pixel_size_um}],
             }
+            | ({"frames": list(files), "variants": listed} if variants else {})
             | zooscope,
         )
         return build_package(parts, out)

@@ -31,11 +31,16 @@ def expected(
 
     A model some worker has loaded costs no loading, unless `cold` asks for the longest case.
     """
-    height, width = checked.scale.shape(request.region.height, request.region.width)
     warm = not cold and any(checked.model["package_sha256"] in worker["models"] for worker in workers)
     device = next((worker["device"] for worker in workers if worker["device"].startswith("gpu")), "cpu")
     figures = service().scheduler.figures(checked.model["package_sha256"], checked.model.get("ert") or {}, device)
-    return ert.estimate(figures, height * width / 1e6, passes(checked.settings), service().settings, warm)
+    return ert.estimate(figures, megapixels(request, checked), passes(checked.settings), service().settings, warm)
+
+
+def megapixels(request: Request, checked: Checked) -> float:
+    """The region in the model's own pixels."""
+    height, width = checked.scale.shape(request.region.height, request.region.width)
+    return height * width / 1e6
 
 
 def _item(

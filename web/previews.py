@@ -13,12 +13,12 @@ from zoo.channel_fit import ChannelPlan, fit_channels
 from zoo.errors import UserError
 from zoo.images import ImageInfo, PixelSize
 from zoo.pixel_scale import Scale, check_budget, scale_to_model
-from zoo.preview_settings import resolve
+from zoo.planes import check_planes
+from zoo.preview_settings import INPUT_BY_NAME, INPUT_SETTINGS, resolve
 from zoo.roi import Region
 
-FIELDS = ("image", "roi", "plane", "channels", "pixel_size_um", "models", "settings")
+FIELDS = ("image", "models", *(setting.name for setting in INPUT_SETTINGS), "settings")
 MODELS_AT_ONCE = 32
-SMALLEST_PIXEL_UM, LARGEST_PIXEL_UM = 1e-6, 1e4
 
 
 class PlaneMissing(UserError):
@@ -41,12 +41,13 @@ class Request:
 
 @dataclass(frozen=True)
 class Checked:
-    """One model that can run on the request: its document, resolved settings, channels, and resizing."""
+    """One model that can run on the request: its document, resolved settings, channels, resizing, planes at once."""
 
     model: dict[str, Any]
     settings: dict[str, Any]
     channels: ChannelPlan
     scale: Scale
+    frames: int
 
 
 def read_request(body: Mapping[str, Any]) -> Request:
@@ -73,7 +74,11 @@ def read_request(body: Mapping[str, Any]) -> Request:
 
 def check_model(request: Request, model: str, version: str | None) -> Checked:
     """Whether `model` can run on the request; raises a UserError that says what would make it fit."""
-    document = service().catalogue.get(model, version)
+    return check_document(request, service().catalogue.get(model, version))
+
+
+def check_document(request: Request, document: dict[str, Any]) -> Checked:
+    """As `check_model`, of a model's document."""
     settings = resolve(request.settings, document)
     plan = fit_channels(
         request.info.rgb,
@@ -89,7 +94,8 @@ def check_model(request: Request, model: str, version: str | None) -> Checked:
         rescale=settings["rescale"],
     )
     check_budget(request.region.height, request.region.width, scale, pixel_budget(document))
-    return Checked(document, settings, plan, scale)
+    frames = check_planes(request.info, settings, document.get("frames") or (1,))
+    return Checked(document, settings, plan, scale, frames)
 
 
 def pixel_budget(model: Mapping[str, Any]) -> int:
@@ -107,12 +113,10 @@ def read_pixel_size(given: Any) -> PixelSize | None:
 
 
 def _side(given: Any) -> float:
+    setting = INPUT_BY_NAME["pixel_size_um"]
     number = isinstance(given, int | float) and not isinstance(given, bool)
-    if not number or not SMALLEST_PIXEL_UM <= given <= LARGEST_PIXEL_UM:
-        raise BadField(
-            f"The pixel size is {str(given)[:40]}.",
-            f"Give micrometres, a number from {SMALLEST_PIXEL_UM:g} to {LARGEST_PIXEL_UM:g}, or nothing.",
-        )
+    if not number or not (setting.minimum or 0) <= given <= (setting.maximum or 0):
+        raise BadField(f"The pixel size is {str(given)[:40]}.", f"Give micrometres, {setting.allowed}, or nothing.")
     return float(given)
 
 

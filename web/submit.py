@@ -4,74 +4,93 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+from dataclasses import replace
 from typing import Any
 
 from scheduler.service import JobRequest
 from web import visitors
-from web.estimates import expected
-from web.previews import Checked, Request, check_model
+from web.estimates import expected, megapixels
+from web.previews import Checked, Request, check_document, check_model
+from web.rerun import of_job, with_image
 from web.service import service
 from zoo.errors import ZooscopeError
-from zoo.images import Crop, encode_crop, read_region
+from zoo.images import Crop, encode_crop
+from zoo.passes import frame_counts, passes
+from zoo.planes import cut_crop
 from zoo.preview_settings import resolve
 
 
 def submit(request: Request) -> list[dict[str, Any]]:
     """A job per model, all or none; returns the job documents. Raises UserErrors, and Unavailable without a queue."""
-    parts = service()
     checked = [check_model(request, model, version) for model, version in request.models]
-    crop = encode_crop(_cut(request))
+    # Models that take as many planes share a crop.
+    crops = {frames: encode_crop(_cut(request, frames)) for frames in {one.frames for one in checked}}
+    return _queue([(crops[one.frames], _job_request(request, one)) for one in checked])
+
+
+def rerun(job: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
+    """The same model version on the same pixels, with `settings` in place of the old ones where given.
+
+    All is checked anew. Settings that take more planes than the job has are given them from its image, if that is
+    still there. Raises UserErrors, and Unavailable without a queue.
+    """
+    request, document = of_job(job, settings), service().catalogue.get(job["model"]["id"], job["model"]["version"])
+    held = request.info.depth
+    wanted = max(frame_counts(resolve(request.settings, document)))
+    if wanted > held:
+        request = with_image(request, job, wanted)
+    checked = check_document(request, document)
+    again = replace(
+        _job_request(request, checked),
+        model=job["model"], source=job["source"], rerun_of=job["uuid"], input_sha256=job["input"]["sha256"],
+    )  # fmt: skip
+    if wanted > held:
+        return _queue([(encode_crop(_cut(request, checked.frames)), again)])[0]
+    return service().scheduler.submit(again)
+
+
+def _queue(wanted: list[tuple[bytes, JobRequest]]) -> list[dict[str, Any]]:
+    """A job for each crop and request, all or none."""
+    parts = service()
     jobs: list[dict[str, Any]] = []
     try:
-        # Held until the documents refer to the crop: nobody may take its blob for garbage meanwhile.
+        # Held until the documents refer to the crops: nobody may take their blobs for garbage meanwhile.
         with parts.scheduler.blob_lock:
-            input_sha256 = parts.blobs.put_bytes(crop).sha256
-            for one in checked:
-                jobs.append(parts.scheduler.submit(_job_request(request, one, input_sha256)))
+            for crop, request in wanted:
+                sha256 = parts.blobs.put_bytes(crop).sha256
+                jobs.append(parts.scheduler.submit(replace(request, input_sha256=sha256)))
     except ZooscopeError:
         for job in jobs:
             # The queue that failed now may also fail to forget; the job is cancelled all the same.
             with contextlib.suppress(ZooscopeError):
                 parts.scheduler.delete(job["uuid"])
-        parts.scheduler.forget_blob(hashlib.sha256(crop).hexdigest())
+        for crop, _ in wanted:
+            parts.scheduler.forget_blob(hashlib.sha256(crop).hexdigest())
         raise
     return jobs
 
 
-def rerun(job: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
-    """The same model version on the same pixels, with `settings` in place of the old ones where given."""
-    model = service().catalogue.get(job["model"]["id"], job["model"]["version"])
-    request = JobRequest(
-        kind="preview",
-        owner=visitors.visitor(),
-        model=job["model"],
-        settings=resolve(job["settings"] | settings, model),
-        input_sha256=job["input"]["sha256"],
-        source=job["source"],
-        estimate_seconds=job["estimate"]["seconds"],
-        load_seconds=job["estimate"]["load_s"],
-        rerun_of=job["uuid"],
-    )
-    return service().scheduler.submit(request)
-
-
-def _cut(request: Request) -> Crop:
-    """The pixels of the region, in the chosen channels."""
+def _cut(request: Request, frames: int) -> Crop:
+    """The pixels of the region, in the chosen channels, with the planes beside it that `frames` planes at once take."""
     parts = service()
-    pixels = read_region(
+    return cut_crop(
         parts.blobs.path(request.image["sha256"]),
         request.image["name"],
         parts.settings,
+        request.info,
         request.region,
         request.plane,
         request.channels,
+        request.pixel_size,
+        frames,
     )
-    rgb = request.info.rgb and request.channels in (None, (0, 1, 2))
-    return Crop(pixels, request.pixel_size, rgb, request.region)
 
 
-def _job_request(request: Request, checked: Checked, input_sha256: str) -> JobRequest:
+def _job_request(request: Request, checked: Checked) -> JobRequest:
+    """Without the crop, which is stored last."""
     model, workers = checked.model, service().scheduler.status()["workers"]
+    # The lease must do for a worker that has to load the model, whoever it will be.
+    cold = expected(request, checked, workers, cold=True)
     return JobRequest(
         kind="preview",
         owner=visitors.visitor(),
@@ -83,7 +102,7 @@ def _job_request(request: Request, checked: Checked, input_sha256: str) -> JobRe
             "head_kind": model["head"]["kind"],
         },
         settings=checked.settings,
-        input_sha256=input_sha256,
+        input_sha256="",
         source={
             "image_id": request.image["id"],
             "image_name": request.image["name"],
@@ -95,6 +114,7 @@ def _job_request(request: Request, checked: Checked, input_sha256: str) -> JobRe
             "pixel_size_um": request.pixel_size.x_um if request.pixel_size else None,
         },
         estimate_seconds=expected(request, checked, workers).seconds,
-        # The lease must do for a worker that has to load the model, whoever it will be.
-        load_seconds=expected(request, checked, workers, cold=True).load_s,
+        load_seconds=cold.load_s,
+        ert_seconds=cold.ert_seconds,
+        work=megapixels(request, checked) * passes(checked.settings),
     )

@@ -19,21 +19,18 @@ from typing import Any
 from tqdm import tqdm
 
 from scheduler.contract import STAGES, Progress
+from worker.preview_options import BadArgument, add_options, given_inputs, given_settings
 from zoo.channel_fit import fit_channels
-from zoo.errors import UserError
-from zoo.images import Crop, ImageInfo, PixelSize, decode_crop, encode_crop, inspect, read_region
+from zoo.images import Crop, ImageInfo, PixelSize, decode_crop, encode_crop, inspect
 from zoo.packages import ModelPackage, file_sha256, read_package
 from zoo.pixel_scale import check_budget, scale_to_model
-from zoo.preview_settings import PREVIEW_SETTINGS, PreviewSetting, resolve
+from zoo.planes import check_planes, cut_crop
+from zoo.preview_settings import resolve
 from zoo.roi import Region
 from zoo.settings import Settings, read_settings
 
 SEED_FOLDER = Path(__file__).parent.parent / "zoo" / "seed"
 BAR = "{desc:<22} {percentage:3.0f}%|{bar:30}| {elapsed}{postfix}"
-
-
-class BadArgument(UserError):
-    code = "bad-argument"
 
 
 @dataclass(frozen=True)
@@ -48,22 +45,15 @@ class Request:
     channels: tuple[int, ...] | None
     pixel_size: PixelSize | None
     settings: dict[str, Any]
+    frames: int
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("image", type=Path, help="PNG, JPEG or TIFF file")
     parser.add_argument("--model", required=True, help="a model that comes with Zooscope, or a package's .zip file")
     parser.add_argument("-o", "--out", type=Path, required=True, help="folder for the result's files")
-    parser.add_argument("--roi", help="region x,y,width,height in pixels; the whole image if left out")
-    parser.add_argument("--plane", default="0", help="plane of a stack, counted from 0")
-    parser.add_argument("--channels", help="channels, counted from 0, with commas between them; all if left out")
-    parser.add_argument("--pixel-size", help="side of a pixel in µm, in place of what the file says")
     parser.add_argument("--device", default="auto", help="auto, cpu or gpu:<number>")
-    group = parser.add_argument_group("settings of the preview")
-    for setting in PREVIEW_SETTINGS:
-        group.add_argument(
-            _flag(setting), dest=f"setting_{setting.name}", metavar=_metavar(setting), help=_help(setting)
-        )
+    add_options(parser, lambda model: read_package(find_package(model, read_settings()), read_settings()))
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -83,49 +73,23 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _flag(setting: PreviewSetting) -> str:
-    return "--" + setting.name.replace("_", "-")
-
-
-def _metavar(setting: PreviewSetting) -> str:
-    return "|".join(str(choice) for choice in setting.choices) if setting.choices else setting.unit or "N"
-
-
-def _help(setting: PreviewSetting) -> str:
-    default = "" if setting.default is None else f" Default: {setting.default}, unless the model has its own."
-    return (setting.help + default).replace("%", "%%")
-
-
 def _checked(arguments: argparse.Namespace, settings: Settings) -> Request:
     """Check everything there is to check without computing; raises UserErrors."""
     image: Path = arguments.image
     if not image.is_file():
         raise BadArgument(f"There is no file {str(image)!r}.", "Give the path of an image.")
     package = read_package(find_package(arguments.model, settings), settings)
-    given = {
-        setting.name: value
-        for setting in PREVIEW_SETTINGS
-        if (value := getattr(arguments, f"setting_{setting.name}")) is not None
-    }
-    resolved = resolve(given, package)
+    resolved = resolve(given_settings(arguments), package)
     info = inspect(image, image.name, settings)
-    region = Region(0, 0, info.width, info.height) if arguments.roi is None else Region.parse(arguments.roi)
-    region.inside(info.width, info.height)
-    channels = None if arguments.channels is None else tuple(_whole_numbers(arguments.channels, "--channels"))
+    region, plane, channels, pixel_size = given_inputs(arguments, info)
     fit_channels(info.rgb, info.channels, channels, package.channels, package.grey_to_rgb)
-    plane = _whole_numbers(arguments.plane, "--plane")
-    if len(plane) != 1 or not 0 <= plane[0] < info.planes:
-        raise BadArgument(
-            f"The image has no plane {arguments.plane}.",
-            f"Planes are counted from 0: choose from 0 to {info.planes - 1}.",
-        )
-    pixel_size = info.pixel_size if arguments.pixel_size is None else _pixel_size(arguments.pixel_size)
+    frames = check_planes(info, resolved, package.frames)
     scale = scale_to_model(
         pixel_size, package.pixel_size_um, nominal=package.pixel_size_nominal, rescale=resolved["rescale"]
     )
     budget = min(settings.roi_pixels, package.preview.get("maximum_pixels") or settings.roi_pixels)
     check_budget(region.height, region.width, scale, budget)
-    return Request(package, info, image, region, plane[0], channels, pixel_size, resolved)
+    return Request(package, info, image, region, plane, channels, pixel_size, resolved, frames)
 
 
 def find_package(model: str, settings: Settings) -> Path:
@@ -138,25 +102,6 @@ def find_package(model: str, settings: Settings) -> Path:
         return Path(model)
     known = f"Models that come with Zooscope: {', '.join(seeds)}." if seeds else "Give the path of a package."
     raise BadArgument(f"There is no model {model!r}.", known)
-
-
-def _whole_numbers(text: str, flag: str) -> list[int]:
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError as error:
-        raise BadArgument(
-            f"{flag} is {text!r}.", "Give whole numbers with commas between them, such as 0,2."
-        ) from error
-
-
-def _pixel_size(text: str) -> PixelSize:
-    try:
-        side = float(text)
-    except ValueError:
-        side = 0.0
-    if not 1e-6 <= side <= 1e4:
-        raise BadArgument(f"--pixel-size is {text!r}.", "Give the side of a pixel in micrometres, such as 0.25.")
-    return PixelSize(side, side)
 
 
 def _writable(out: Path) -> Path:
@@ -175,9 +120,18 @@ def _writable(out: Path) -> Path:
 
 def _cropped(request: Request, settings: Settings) -> tuple[Crop, dict[str, Any]]:
     """The region's pixels exactly as a job of the service would carry them, and where they are from."""
-    pixels = read_region(request.image, request.image.name, settings, request.region, request.plane, request.channels)
-    rgb = request.info.rgb and request.channels in (None, (0, 1, 2))
-    crop = decode_crop(encode_crop(Crop(pixels, request.pixel_size, rgb, request.region)))
+    cut = cut_crop(
+        request.image,
+        request.image.name,
+        settings,
+        request.info,
+        request.region,
+        request.plane,
+        request.channels,
+        request.pixel_size,
+        request.frames,
+    )
+    crop = decode_crop(encode_crop(cut))
     source = {
         "image_name": request.image.name,
         "image_sha256": file_sha256(request.image),

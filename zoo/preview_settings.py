@@ -28,7 +28,7 @@ TURNED = (MASK, INSTANCES, DEEP, CELLS, "grid-detector")
 # Frame counts that a package may have, for who asks without naming a model.
 ANY_FRAMES = frame_choices((1, 3, 5))
 
-INPUT_SETTINGS = (
+INPUT_SETTINGS: tuple[PreviewSetting, ...] = (
     PreviewSetting(
         "roi", "Region", "region", None, "Upper left corner, width and height of the region; empty: the whole image.",
         unit="px", optional=True,
@@ -48,7 +48,7 @@ INPUT_SETTINGS = (
     ),
 )  # fmt: skip
 
-PREVIEW_SETTINGS = (
+PREVIEW_SETTINGS: tuple[PreviewSetting, ...] = (
     PreviewSetting(
         "threshold", "Threshold", "number", 0.5,
         "What has at least this probability, or score, counts: lower finds more.",

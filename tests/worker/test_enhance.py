@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from worker.enhance import denoise_tv, enhance, noise_sigma
+from worker.enhance import ENHANCEMENTS, denoise_tv, enhance, local_contrast, noise_sigma
 
 
 def objective(x: np.ndarray, plane: np.ndarray, weight: float) -> float:
@@ -99,3 +99,40 @@ def test_a_constant_image_becomes_black(pixels: np.ndarray) -> None:
     made = enhance(pixels)
     assert made.shape == pixels.shape
     assert not made.any()
+
+
+def test_local_contrast_lifts_what_lies_in_the_dark() -> None:
+    rng = np.random.default_rng(7)
+    light = np.where(np.arange(512) < 256, 1000, 20_000)[None, :] * np.ones((512, 1))
+    pixels = (light * (np.kron(rng.integers(0, 2, (64, 64)), np.ones((8, 8))) * 0.2 + 1)).astype(np.uint16)[..., None]
+    made = local_contrast(pixels)
+    assert (made.dtype, made.shape) == (np.float32, (512, 512, 1))
+    assert 0 <= made.min() < 10
+    assert 245 < made.max() <= 255
+    # Far enough from the bright half: contrast there is what its own blocks give.
+    dark = pixels[:, :128].std() / pixels.max() * 255
+    assert made[:, :128].std() > 1.5 * dark
+
+
+def test_local_contrast_does_each_channel_alone_and_no_hot_pixel_takes_it_all() -> None:
+    rng = np.random.default_rng(8)
+    pixels = rng.integers(100, 200, (140, 150, 2)).astype(np.uint16)
+    hot = pixels.copy()
+    hot[5, 5, 0] = 60_000
+    plain, found = local_contrast(pixels), local_contrast(hot)
+    np.testing.assert_array_equal(found[..., 1], plain[..., 1])
+    away = (slice(None), slice(None), 0)
+    assert np.abs(found[away] - plain[away]).mean() < 3
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 70), (9, 8)])
+def test_local_contrast_of_tiny_and_constant_images(shape: tuple[int, int]) -> None:
+    assert not local_contrast(np.full((*shape, 1), 7, np.int16)).any()
+    ramp = np.arange(np.prod(shape), dtype=np.float32).reshape(*shape, 1)
+    assert np.isfinite(local_contrast(ramp)).all()
+
+
+def test_every_choice_of_the_setting_but_off_is_there() -> None:
+    from zoo.preview_settings import BY_NAME
+
+    assert ["off", *ENHANCEMENTS] == list(BY_NAME["enhancement"].choices)

@@ -14,7 +14,7 @@ from PIL import Image
 
 import zooscope
 from scheduler.contract import RESULT_FILES
-from zoo.preview_settings import PREVIEW_SETTINGS
+from zoo.preview_settings import INPUT_SETTINGS, PREVIEW_SETTINGS
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
@@ -46,7 +46,10 @@ REGION = ("--roi", "0,0,100,100")
         ((*REGION, "--plane", "3"), "no plane 3"),
         ((*REGION, "--plane", "x"), "--plane is 'x'"),
         ((*REGION, "--channels", "0,1"), "channel"),
-        ((*REGION, "--pixel-size", "-1"), "--pixel-size is '-1'"),
+        ((*REGION, "--pixel-size", "-1"), "--pixel-size-um is '-1'"),
+        ((*REGION, "--frames", "3"), "Only 1 works with this model"),
+        ((*REGION, "--enhancement", "sharp"), "Choose off, cdeep3m2 or clahe"),
+        ((*REGION, "--overlap", "0.5"), "does not apply to this model"),
         ((*REGION, "--threshold", "2"), "threshold"),
         ((*REGION, "--variations", "3"), "variations"),
         ((*REGION, "--tile-px", "few"), "tile_px"),
@@ -100,9 +103,34 @@ def test_there_is_a_flag_for_every_setting_with_its_line_of_help(capsys: pytest.
     with pytest.raises(SystemExit):
         zooscope.main(["preview", "--help"])
     told = " ".join(capsys.readouterr().out.split())
-    for setting in PREVIEW_SETTINGS:
+    for setting in INPUT_SETTINGS + PREVIEW_SETTINGS:
         assert f"--{setting.name.replace('_', '-')} " in told
         assert " ".join(setting.help.split())[:40] in told
+
+
+def test_what_a_model_can_do_is_listed(package: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        zooscope.main(["preview", "--list-settings", str(package)])
+    lines = capsys.readouterr().out.splitlines()
+    assert ended.value.code == 0
+    assert [line.split()[0] for line in lines if line.startswith("--seed-height")] == ["--seed-height"]
+    assert not [line for line in lines if line.startswith(("--overlap", "--spot"))]
+    with pytest.raises(SystemExit) as ended:
+        zooscope.main(["preview", "--list-settings", "nowhere"])
+    assert ended.value.code == 2
+    assert "There is no model 'nowhere'" in capsys.readouterr().err
+
+
+def test_planes_that_the_image_lacks_are_said_before_anything_runs(
+    image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = tmp_path / "planes3.keras"
+    network.write_bytes(b"stands in for a network")
+    path = make_package(tmp_path / "deep.zip", variants={3: network})
+    command = ["preview", str(image), "--model", str(path), "-o", str(tmp_path / "out"), *REGION, "--frames", "1+3"]
+    assert zooscope.main(command) == 2
+    assert "Choose frames 1, or give a stack of at least 3 planes." in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_terminal_gives_the_files_of_a_job(image: Path, tmp_path: Path) -> None:

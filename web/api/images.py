@@ -12,6 +12,7 @@ from web import json_body, uploads, visitors
 from web.api import query
 from web.json_body import BadField
 from web.service import service
+from zoo.images import ImageInfo
 from zoo.settings import KIB
 
 blueprint = Blueprint("api_images", __name__)
@@ -23,8 +24,8 @@ FORM_BYTES = 64 * KIB
 def image_view(body: dict[str, Any]) -> dict[str, Any]:
     """An image as the API shows it."""
     base = f"/api/v1/images/{body['id']}"
-    info = body["info"]
-    shown = ("width", "height", "planes", "channels", "channel_names", "dtype", "rgb", "pixel_size", "format")
+    info = ImageInfo.from_json(body["info"]).to_json()
+    shown = ("width", "height", "planes", "depth", "channels", "channel_names", "dtype", "rgb", "pixel_size", "format")
     return {
         "id": body["id"],
         "name": body["name"],

@@ -84,7 +84,8 @@ SCHEMAS: dict[str, Schema] = {
     "Image": _object(
         ("id", "name", "sha256", "width", "height", "planes", "channels", "urls"),
         id=UUID, name=TEXT, sha256=TEXT, bytes=INTEGER, created_at=TIME, mine=TRUTH, origin=_or_null(FREE),
-        format=TEXT, width=INTEGER, height=INTEGER, planes=INTEGER, channels=INTEGER, channel_names=_list(TEXT),
+        format=TEXT, width=INTEGER, height=INTEGER, planes=INTEGER, channels=INTEGER,
+        channel_names=_list(TEXT), depth=INTEGER | {"description": "Planes of one z-stack."},
         dtype=TEXT, rgb=TRUTH, pixel_size=_or_null(PIXEL_SIZE),
         urls=_object(("tiles", "thumbnail"), self=TEXT, tiles=TEXT, thumbnail=TEXT),
     ),
@@ -111,8 +112,8 @@ SCHEMAS: dict[str, Schema] = {
     "JobPage": _page("Job"),
     "Objects": _object(
         ("columns", "titles", "measures", "rows", "outlines", "colours", "own"),
-        columns=_list(TEXT), titles=_list(TEXT), measures=_list(TEXT), rows=_list(_list({})),
-        outlines=_list(_or_null(_list(_list(NUMBER)))), colours=_list(TEXT), own=TRUTH,
+        columns=_list(TEXT), titles=_list(TEXT), measures=_list(TEXT), scores=_or_null(_list(NUMBER)),
+        rows=_list(_list({})), outlines=_list(_or_null(_list(_list(NUMBER)))), colours=_list(TEXT), own=TRUTH,
     ),
     "Status": _object(
         ("workers", "queued", "running", "beanstalkd"),
