@@ -61,10 +61,10 @@ def nuclei(preview: Command, data: Path) -> Iterator[Row]:
         truth = np.asarray(Image.open(folder / "labels" / f"{row['name']}.png")).astype(np.int32)
         found.setdefault(row["kind"], []).append(average_precision(truth, labels.astype(np.int32)))
     for kind, scores in found.items():
-        limit = verdict(np.mean(scores), 0.85, at_most=False) if kind == "fluorescence" else ""
+        limit = verdict(float(np.mean(scores)), 0.85, at_most=False) if kind == "fluorescence" else ""
         yield f"nuclei, AP@0.5, {kind} ({len(scores)})", f"{np.mean(scores):.3f}", limit
     everything = [score for scores in found.values() for score in scores]
-    yield "nuclei, AP@0.5, all", f"{np.mean(everything):.3f}", verdict(np.mean(everything), 0.75, at_most=False)
+    yield "nuclei, AP@0.5, all", f"{np.mean(everything):.3f}", verdict(float(np.mean(everything)), 0.75, at_most=False)
 
 
 def blood_cells(preview: Command, data: Path) -> Iterator[Row]:
@@ -84,7 +84,7 @@ def blood_cells(preview: Command, data: Path) -> Iterator[Row]:
     scores = scores_of_classes(truth, found, len(names))
     for name, score in zip(BLOOD.values(), scores, strict=True):
         yield f"blood-cells, AP@0.5, {name}", f"{score:.3f}", ""
-    yield "blood-cells, mAP@0.5", f"{np.mean(scores):.3f}", verdict(np.mean(scores), 0.88, at_most=False)
+    yield "blood-cells, mAP@0.5", f"{np.mean(scores):.3f}", verdict(float(np.mean(scores)), 0.88, at_most=False)
 
 
 def _boxes(corners: list[list[float]], scores: list[float], kinds: list[int]) -> Boxes:
