@@ -24,10 +24,17 @@ def write_geojson(
     The columns that apply to a row are its measurements; `classes` have the colours; `origin` is the (x, y) of the
     labels' first pixel.
     """
+    collection = {"type": "FeatureCollection", "features": list(features(found, table, classes, origin))}
+    path.write_text(json.dumps(collection, separators=(",", ":")), encoding="utf-8")
+
+
+def features(
+    found: Decoded, table: Mapping[str, Sequence[Any]], classes: Sequence[HeadClass], origin: tuple[int, int]
+) -> Iterator[dict[str, Any]]:
+    """The feature of each row of the table."""
     measures = [name for name in table if name not in ("id", "class")]
     rows = zip(*(table[name] for name in measures), strict=True)
     colours = {each.name: list(each.rgb) for each in classes}
-    features = []
     for index, (geometry, row) in enumerate(zip(_geometries(found, table, origin), rows, strict=True)):
         name = table["class"][index]
         properties = {
@@ -36,9 +43,7 @@ def write_geojson(
             "classification": {"name": name, "color": colours[name]},
             "measurements": {key: value for key, value in zip(measures, row, strict=True) if value is not None},
         }
-        features.append({"type": "Feature", "geometry": geometry, "properties": properties})
-    collection = {"type": "FeatureCollection", "features": features}
-    path.write_text(json.dumps(collection, separators=(",", ":")), encoding="utf-8")
+        yield {"type": "Feature", "geometry": geometry, "properties": properties}
 
 
 def _geometries(

@@ -18,15 +18,23 @@ SOURCE_KEYS = ("image_name", "image_sha256", "roi", "plane", "channels", "rgb", 
 
 
 def manifest(
-    job: PreviewJob, scale: Scale, summary: dict[str, Any], device: str, timings: dict[str, float]
+    job: PreviewJob,
+    scale: Scale,
+    summary: dict[str, Any],
+    device: str,
+    timings: dict[str, float],
+    input_sha256: str | None = None,
 ) -> dict[str, Any]:
-    """What is written to manifest.json; only `timings` differs between two runs of the same on the same machine."""
+    """What is written to manifest.json; only `timings` differs between two runs of the same on the same machine.
+
+    `input_sha256` is that of the crop's file, where it is one.
+    """
     package = job.package
     return {
         "model": {"id": package.id, "version": package.version, "name": package.name, "package_sha256": package.sha256},
         "settings": dict(job.settings),
         "source": {key: job.source.get(key) for key in SOURCE_KEYS},
-        "input_sha256": hashlib.sha256(encode_crop(job.crop)).hexdigest(),
+        "input_sha256": input_sha256 or hashlib.sha256(encode_crop(job.crop)).hexdigest(),
         "head": dict(package.head),
         "scale": {"x": scale.x, "y": scale.y},
         "software": {

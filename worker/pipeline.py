@@ -11,18 +11,30 @@ from typing import Protocol
 
 import numpy as np
 
-from worker.tiles import Tile, batches
+from worker.networks import Handle
+from worker.tiles import Grid, Tile, batches
 
 # Batches cut before they are asked for, handed to the device before the first is fetched, and not yet put away: copying
 # hides behind computing.
 AHEAD, IN_FLIGHT, BEHIND = 2, 2, 2
 
 
-class Handle(Protocol):
-    """Maps that are being computed."""
+class Flow(Protocol):
+    """Where the tiles of a plane of `shape` (y, x) come from, and where what is made of them goes."""
 
-    def result(self) -> np.ndarray:
-        """(batch, y, x, map) float32."""
+    @property
+    def shape(self) -> tuple[int, int]: ...
+
+    def begin(self, grid: Grid) -> None:
+        """These tiles will be run; what came of a run before is void."""
+        ...
+
+    def cut(self, tile: Tile) -> np.ndarray:
+        """A tile's window of the padded plane, (y, x, channel) float32; called from one other thread."""
+        ...
+
+    def land(self, tile: Tile, made: np.ndarray) -> None:
+        """Take the window's maps (y, x, map), or its list (row, column); called from one other thread, in order."""
         ...
 
 
@@ -36,64 +48,64 @@ class Busy:
 
 
 def run_tiles(
-    tiles: Sequence[Tile],
-    batch: int,
-    *,
-    cut: Callable[[tuple[Tile, ...]], np.ndarray],
     start: Callable[[np.ndarray], Handle],
-    land: Callable[[Tile, np.ndarray], None],
+    grid: Grid,
+    flow: Flow,
     step: Callable[[int, int], None],
+    *,
+    batch: int = 1,
+    fixed: int | None = None,
     busy: Busy | None = None,
 ) -> None:
     """Run every tile once, in order.
 
     Args:
-        cut: gives the windows of some tiles, (batch, y, x, channel) float32; called from one other thread.
-        start: hands windows to the network; called from this thread.
-        land: puts the maps (y, x, map) of one tile away; called from another thread.
+        start: begins to compute (batch, y, x, channel) float32.
         step: told, after each batch, of the tiles done and their number; may raise to stop.
+        batch: tiles at once.
+        fixed: the only number of tiles at once that the network takes; the last batch is filled up with zeros.
         busy: adds up the threads' times.
 
     Raises what any of them raised; by then no thread is at work.
     """
     busy = busy or Busy()
 
-    def timed_cut(group: tuple[Tile, ...]) -> np.ndarray:
+    def cut(group: Sequence[Tile]) -> np.ndarray:
         started = time.perf_counter()
-        windows = cut(group)
+        windows = stacked([flow.cut(tile) for tile in group], fixed or len(group))
         busy.cutting += time.perf_counter() - started
         return windows
 
-    def timed_land(group: tuple[Tile, ...], made: np.ndarray) -> None:
+    def land(group: Sequence[Tile], made: np.ndarray) -> None:
         started = time.perf_counter()
-        for tile, part in zip(group, made, strict=True):
-            land(tile, part)
+        for tile, part in zip(group, made, strict=False):
+            flow.land(tile, part)
         busy.landing += time.perf_counter() - started
 
-    groups = list(batches(tuple(tiles), batch))
-    flying: deque[tuple[tuple[Tile, ...], Handle]] = deque()
+    groups = list(batches(grid.tiles, fixed or batch))
+    flying: deque[tuple[Sequence[Tile], Handle]] = deque()
     landing: deque[Future[None]] = deque()
     done = 0
+
+    def settle() -> None:
+        nonlocal done
+        group, handle = flying.popleft()
+        started = time.perf_counter()
+        made = handle.result()
+        busy.computing += time.perf_counter() - started
+        landing.append(lander.submit(land, group, made))
+        if len(landing) > BEHIND:
+            landing.popleft().result()
+        done += len(group)
+        step(done, len(grid.tiles))
+
     with ThreadPoolExecutor(1, "cut") as cutter, ThreadPoolExecutor(1, "land") as lander:
-
-        def settle() -> None:
-            nonlocal done
-            group, handle = flying.popleft()
-            started = time.perf_counter()
-            made = handle.result()
-            busy.computing += time.perf_counter() - started
-            landing.append(lander.submit(timed_land, group, made))
-            if len(landing) > BEHIND:
-                landing.popleft().result()
-            done += len(group)
-            step(done, len(tiles))
-
         try:
-            ahead = deque(cutter.submit(timed_cut, group) for group in groups[:AHEAD])
+            ahead = deque(cutter.submit(cut, group) for group in groups[:AHEAD])
             for index, group in enumerate(groups):
                 windows = ahead.popleft().result()
                 if index + AHEAD < len(groups):
-                    ahead.append(cutter.submit(timed_cut, groups[index + AHEAD]))
+                    ahead.append(cutter.submit(cut, groups[index + AHEAD]))
                 started = time.perf_counter()
                 flying.append((group, start(windows)))
                 busy.computing += time.perf_counter() - started
@@ -108,6 +120,11 @@ def run_tiles(
                 pool.shutdown(wait=False, cancel_futures=True)
 
 
-def stacked(windows: Sequence[np.ndarray]) -> np.ndarray:
-    """Windows (y, x, channel) as one contiguous (batch, y, x, channel)."""
-    return np.ascontiguousarray(windows[0])[None] if len(windows) == 1 else np.stack(windows)
+def stacked(windows: Sequence[np.ndarray], count: int) -> np.ndarray:
+    """Windows (y, x, channel) as one contiguous (count, y, x, channel) float32, zeros behind the last."""
+    if len(windows) == count == 1:
+        return np.ascontiguousarray(windows[0])[None]
+    batch = np.zeros((count, *windows[0].shape), np.float32)
+    for index, window in enumerate(windows):
+        batch[index] = window
+    return batch

@@ -20,26 +20,34 @@ from zoo.pixel_scale import Scale
 
 def summary_of(job: PreviewJob, found: Decoded, scale: Scale) -> dict[str, Any]:
     """The result in figures: how many of which class, how large, how much of the region they cover."""
-    size, head = job.crop.pixel_size, job.package.head
-    height, width = found.labels.shape
     covered = np.bincount(found.labels.ravel())
     areas = covered[1:] if found.boxes is None else (found.boxes.xyxy[:, 2:] - found.boxes.xyxy[:, :2]).prod(axis=1)
-    classes = head_classes(job)
+    pixels = found.labels.size - int(covered[0])
+    summary = figures(job, found.labels.shape, scale, kinds=found.kinds(), areas=areas, covered=pixels)
+    return summary if found.points is None else summary | _spots(found.points, len(found.classes))
+
+
+def figures(
+    job: PreviewJob, shape: tuple[int, ...], scale: Scale, *, kinds: np.ndarray, areas: np.ndarray, covered: int
+) -> dict[str, Any]:
+    """A summary of objects in an image of `shape` (y, x): their classes `kinds` and `areas` (n,), and how many pixels
+    they cover.
+    """
+    size, head, classes = job.crop.pixel_size, job.package.head, head_classes(job)
     # A class of which nothing was found is counted, too.
-    kinds = np.bincount(found.kinds(), minlength=len(classes))
-    summary = {
-        "objects": found.count,
+    counts = np.bincount(kinds, minlength=len(classes))
+    return {
+        "objects": len(kinds),
         "shape": shape_of(head),
-        "classes": {each.name: int(kinds[index]) for index, each in enumerate(classes)},
-        "width": width,
-        "height": height,
+        "classes": {each.name: int(counts[index]) for index, each in enumerate(classes)},
+        "width": shape[1],
+        "height": shape[0],
         "pixel_size_um": {"x": size.x_um, "y": size.y_um} if size else None,
         "head": head["kind"],
         "scale": round(scale.factor, 6),
         "area_px": _median_and_mean(areas),
-        "coverage": round(float((found.labels.size - covered[0]) / found.labels.size), 6),
+        "coverage": round(covered / (shape[0] * shape[1]), 6),
     }
-    return summary if found.points is None else summary | _spots(found.points, len(found.classes))
 
 
 def _spots(points: Points, cells: int) -> dict[str, Any]:

@@ -31,9 +31,17 @@ class Tile:
 
     def stitch(self, maps: np.ndarray, into: np.ndarray, output_stride: int = 1) -> None:
         """Copy the core of the window's `maps` (y, x, channel) to its place in the plane's, on the same grid."""
-        (top, bottom), (left, right) = ((lo // output_stride, -(-hi // output_stride)) for lo, hi in self.cores)
+        part, (top, bottom), (left, right) = self.core(maps, (into.shape[0], into.shape[1]), output_stride)
+        into[top:bottom, left:right] = part
+
+    def core(self, maps: np.ndarray, shape: tuple[int, int], output_stride: int = 1) -> tuple[np.ndarray, Span, Span]:
+        """The window's own part of its `maps`, and its rows and columns in the plane's of `shape` (y, x)."""
+        (top, bottom), (left, right) = (
+            (low // output_stride, min(-(-high // output_stride), side))
+            for (low, high), side in zip(self.cores, shape, strict=True)
+        )
         y, x = self.y // output_stride, self.x // output_stride
-        into[top:bottom, left:right] = maps[top - y : bottom - y, left - x : right - x]
+        return maps[top - y : max(bottom, top) - y, left - x : max(right, left) - x], (top, bottom), (left, right)
 
     @property
     def cores(self) -> tuple[Span, Span]:

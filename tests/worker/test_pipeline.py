@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
+from worker.inference import Whole
 from worker.pipeline import Busy, run_tiles, stacked
-from worker.tiles import Tile, make_grid
+from worker.tiles import make_grid
+
+PLANE = np.random.default_rng(1).random((100, 70, 2), np.float32)
+GRID = make_grid((100, 70), tile=32, stride=1, halo=3)
 
 
 @dataclass(frozen=True)
@@ -20,46 +25,50 @@ class Done:
         return self.maps
 
 
-def run(batch: int, **given: object) -> np.ndarray:
-    plane = np.random.default_rng(1).random((100, 70, 2), np.float32)
-    grid, out = make_grid((100, 70), tile=32, stride=1, halo=3), np.zeros((100, 70, 2), np.float32)
+def begun() -> Whole:
+    flow = Whole(PLANE, 1)
+    flow.begin(GRID)
+    return flow
+
+
+@pytest.mark.parametrize(("batch", "fixed"), [(1, None), (3, None), (100, None), (1, 4), (8, 7)])
+def test_every_tile_comes_out(batch: int, fixed: int | None) -> None:
+    flow, busy = begun(), Busy()
     steps: list[tuple[int, int]] = []
-    busy = Busy()
-    calls = {
-        "cut": lambda group: stacked([tile.cut(plane, grid.window) for tile in group]),
-        "start": lambda windows: Done(windows * 2),
-        "land": lambda tile, made: tile.stitch(made, out),
-        "step": lambda done, tiles: steps.append((done, tiles)),
-    } | given
-    run_tiles(grid.tiles, batch, busy=busy, **calls)  # type: ignore[arg-type]
-    np.testing.assert_array_equal(out, plane * 2)
-    assert [tiles for _, tiles in steps] == [len(grid.tiles)] * len(steps)
-    assert [done for done, _ in steps] == sorted(done for done, _ in steps)
-    assert steps[-1][0] == len(grid.tiles)
+    sizes: list[int] = []
+
+    def start(windows: np.ndarray) -> Done:
+        sizes.append(len(windows))
+        return Done(windows * 2)
+
+    run_tiles(start, GRID, flow, lambda *told: steps.append(told), batch=batch, fixed=fixed, busy=busy)
+    np.testing.assert_array_equal(flow.maps, PLANE * 2)
+    count = len(GRID.tiles)
+    assert [done for done, _ in steps] == [min(count, (index + 1) * (fixed or batch)) for index in range(len(steps))]
+    assert {tiles for _, tiles in steps} == {count}
+    assert fixed is None or set(sizes) == {fixed}
     assert min(busy.cutting, busy.computing, busy.landing) > 0
-    return out
-
-
-@pytest.mark.parametrize("batch", [1, 3, 100])
-def test_every_tile_comes_out(batch: int) -> None:
-    run(batch)
 
 
 @pytest.mark.parametrize("where", ["cut", "start", "land", "step"])
-def test_what_is_raised_comes_out_and_no_thread_stays(where: str) -> None:
+def test_what_is_raised_comes_out_and_no_thread_stays(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise ZeroDivisionError(where)
 
-    before = threading.active_count()
+    flow, before = begun(), threading.active_count()
+    if where in ("cut", "land"):
+        monkeypatch.setattr(flow, where, fail)
+    start: Callable[..., Done] = fail if where == "start" else Done  # type: ignore[assignment]
     with pytest.raises(ZeroDivisionError, match=where):
-        run(2, **{where: fail})
+        run_tiles(start, GRID, flow, fail if where == "step" else lambda *_: None, batch=2)
     assert threading.active_count() == before
 
 
-def test_windows_are_contiguous() -> None:
-    plane = np.zeros((20, 20, 1), np.float32)
-    tile = Tile(4, 4, (0, 1), (0, 1))
-    for count in (1, 2):
-        windows = stacked([tile.cut(plane, (8, 8))] * count)
-        assert windows.shape == (count, 8, 8, 1)
+def test_windows_are_contiguous_and_filled_up() -> None:
+    window = PLANE[4:12, 4:12]
+    for given, count in ((1, 1), (2, 2), (1, 3)):
+        windows = stacked([window] * given, count)
+        assert windows.shape == (count, 8, 8, 2)
         assert windows.flags.c_contiguous
+        np.testing.assert_array_equal(windows[given - 1], window)
+        assert not windows[given:].any()

@@ -16,11 +16,14 @@ REACH = 4.0
 
 
 def region_head(head: Mapping[str, Any], settings: Mapping[str, Any], scale: Scale) -> RegionHead | None:
-    """The head as one of regions inside connected pieces; None when its objects are found in another way.
+    """The head as one of regions inside connected pieces, or of regions everywhere, which are one piece; None when its
+    objects are found in another way.
 
     `scale` is from the image's pixels to those of the maps it will be given.
     """
-    kind = head["kind"]
+    kind, everywhere = head["kind"], False
+    channels: list[int] = [0]
+    thresholds: Sequence[float] = [0.0]
     if kind == "probability-mask":
         channels, thresholds = _classes(head, settings, scale)
         margin, splits = 1, False
@@ -28,11 +31,16 @@ def region_head(head: Mapping[str, Any], settings: Mapping[str, Any], scale: Sca
         channels, thresholds = [int(head.get("foreground", 0))], [float(settings["threshold"])]
         smoothing = float(head.get("smoothing", 1.0)) / min(scale.factor, 1.0)
         margin, splits = int(REACH * smoothing + 0.5) + 1, True
+    elif kind in ("watershed-instances", "boundary-cells"):
+        # Their objects fill the plane, or are found by local maxima: no piece is known to stand alone.
+        margin, splits, everywhere = 0, True, True
     else:
         return None
     whole = dict(settings) | {"minimum_area_px": 0}
 
     def foreground(maps: np.ndarray) -> np.ndarray:
+        if everywhere:
+            return np.ones(maps.shape[:2], bool)
         return np.logical_or.reduce(
             [maps[..., channel] >= least for channel, least in zip(channels, thresholds, strict=True)]
         )
@@ -58,8 +66,14 @@ def score_of(head: Mapping[str, Any], maps: np.ndarray, labels: np.ndarray, clas
 
     `classes` (n,) are those of the labels 1..n.
     """
-    if head["kind"] != "probability-mask" or "classes" not in head:
-        return maps[..., int(head.get("foreground" if head["kind"] == "watershed-instances" else "channel", 0))]
+    kind = head["kind"]
+    if kind == "boundary-cells":
+        return 1 - maps[..., int(head.get("channel", 0))]
+    if kind == "watershed-instances":
+        deep = head.get("algorithm") is not None
+        return maps[..., int(head.get("interior", 1) if deep else head.get("foreground", 0))]
+    if "classes" not in head:
+        return maps[..., int(head.get("channel", 0))]
     inside = np.flatnonzero(labels)
     channels = np.array([int(each["channel"]) for each in head["classes"]])
     scores = np.zeros(labels.shape, np.float32)

@@ -7,7 +7,6 @@ tiles are cut where they lie in the plane as it is.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -39,42 +38,52 @@ def back(rectangle: Rectangle, shape: tuple[int, int], variation: Variation) -> 
     return top, bottom, left, right
 
 
-@dataclass(frozen=True)
 class Varied:
-    """A stack of planes, flipped or turned, from which windows are cut."""
+    """A stack of planes, flipped or turned, that goes through a network tile by tile into `maps` (y, x, map)."""
 
-    planes: list[Plane]
-    variation: Variation
+    def __init__(
+        self,
+        planes: list[Plane],
+        variation: Variation,
+        maps: np.ndarray,
+        output_stride: int,
+        passed: Callable[[int], None] | None = None,
+    ) -> None:
+        self.planes, self.variation, self.maps, self.output_stride = planes, variation, maps, output_stride
+        height, width = planes[0].shape[:2]
+        self.shape = (width, height) if variation.turns % 2 else (height, width)
+        self._map_shape = map_shape(self.shape, output_stride)
+        # Only of the plane as it is do the first rows come first.
+        self._passed = passed if variation.number == 1 else None
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        height, width = self.planes[0].shape[:2]
-        return (width, height) if self.variation.turns % 2 else (height, width)
+    def begin(self, grid: Grid) -> None:
+        self._window = grid.window
+        self._places = [
+            np.pad(np.pad(np.arange(side), (0, large - side), mode="reflect"), (0, padded - large), mode="reflect")
+            for side, large, padded in zip(self.shape, grid.shape, grid.padded, strict=True)
+        ]
 
-    @property
-    def channels(self) -> int:
-        return len(self.planes) * self.planes[0].shape[2]
-
-    def cut(self, tile: Tile, grid: Grid) -> np.ndarray:
+    def cut(self, tile: Tile) -> np.ndarray:
         """The window of a tile, (y, x, plane * channel) float32, reflected beyond the plane's end."""
         rows, columns = (
-            _reflected(start, start + length, side)
-            for start, length, side in zip((tile.y, tile.x), grid.window, self.shape, strict=True)
+            places[start : start + length]
+            for places, start, length in zip(self._places, (tile.y, tile.x), self._window, strict=True)
         )
-        varied = int(rows.min()), int(rows.max()) + 1, int(columns.min()), int(columns.max()) + 1
-        top, bottom, left, right = back(varied, self.shape, self.variation)
-        stack = np.stack([plane.read((top, bottom), (left, right)) for plane in self.planes])
+        first, left = int(rows.min()), int(columns.min())
+        varied = first, int(rows.max()) + 1, left, int(columns.max()) + 1
+        top, bottom, begin, end = back(varied, self.shape, self.variation)
+        stack = np.stack([plane.read((top, bottom), (begin, end)) for plane in self.planes])
         window = planes_as_channels(self.variation.apply(stack.astype(np.float32, copy=False)))
-        if len(rows) > window.shape[0] or len(columns) > window.shape[1]:
-            window = window[(rows - varied[0])[:, None], (columns - varied[2])[None, :]]
+        if window.shape[:2] != tuple(self._window):
+            window = window[(rows - first)[:, None], (columns - left)[None, :]]
         return window
 
-
-def _reflected(start: int, stop: int, side: int) -> np.ndarray:
-    """Pixels start to stop of an axis of `side`, turned back at its end as `np.pad` reflects."""
-    if stop <= side:
-        return np.arange(start, stop)
-    return np.pad(np.arange(side), (0, stop - side), mode="reflect")[start:stop]
+    def land(self, tile: Tile, made: np.ndarray) -> None:
+        part, rows, columns = tile.core(made, self._map_shape, self.output_stride)
+        top, bottom, left, right = back((*rows, *columns), self._map_shape, self.variation)
+        self.maps[top:bottom, left:right] = self.variation.undo(part)
+        if self._passed is not None and columns[1] == self._map_shape[1]:
+            self._passed(rows[1])
 
 
 class Maps:
@@ -107,87 +116,47 @@ class Maps:
             self._scratch.release()
 
 
+def empty_maps(model: WarmModel, planes: list[Plane], job: PreviewJob, scratch: Scratch) -> Maps:
+    """Room for the maps of `planes` and for what they are averaged from."""
+    shape = map_shape(planes[0].shape[:2], model.output_stride)
+    networks, runs = len(frame_counts(job.settings)), passes(job.settings)
+    return Maps((*shape, model.output_channels), networks, runs, scratch)
+
+
 def averaged(
     model: WarmModel,
     planes: list[Plane],
+    maps: Maps,
     job: PreviewJob,
     run: Run,
     scratch: Scratch,
     passed: Callable[[int], None] = lambda row: None,
-    busy: Busy | None = None,
-) -> np.memmap:
-    """The networks' maps (y, x, map) float32 of the middle plane, as `worker.predict.averaged` gives them.
+) -> Busy:
+    """The networks' maps of the middle plane into `maps`, as `worker.predict.averaged` gives them.
 
-    `passed` is told the row above which all maps are final.
+    `passed` is told the row above which all maps are final. Returns how long each thread worked.
     """
-    settings = job.settings
+    settings, busy = job.settings, Busy()
     counts, total = frame_counts(settings), passes(settings)
-    height, width = planes[0].shape[:2]
-    stride = model.output_stride
-    maps = Maps((*map_shape((height, width), stride), model.output_channels), len(counts), total, scratch)
     done = 0
+
+    def step(tile: int, tiles: int) -> None:
+        told = f"tile {tile} of {tiles}" + (f", pass {done + 1} of {total}" if total > 1 else "")
+        run.progress("inferring", (done + tile / tiles) / total, told)
+        scratch.release()
+
     for index, frames in enumerate(counts):
         first = len(planes) // 2 - frames // 2
         chosen = variations(settings.get("variations", "none"), frames)
         for turn, variation in enumerate(chosen):
-            varied = Varied(planes[first : first + frames], variation)
-            final = done == total - 1 and len(counts) == 1 and variation.number in (1, 9)
-            _one(
-                model,
-                varied,
-                maps,
-                (turn, len(chosen)),
-                (done, total),
-                job,
-                run,
-                scratch,
-                passed if final else None,
-                busy,
+            flow = Varied(
+                planes[first : first + frames], variation, maps.run, model.output_stride, passed if total == 1 else None
             )
+            model.predict_tiles(
+                flow, step, run.log, tile=settings["tile_px"], batch=settings["batch"], frames=frames, busy=busy
+            )
+            maps.end_run(turn, len(chosen))
             done += 1
         maps.end_network(index)
     passed(maps.array.shape[0])
-    return maps.array
-
-
-def _one(
-    model: WarmModel,
-    varied: Varied,
-    maps: np.ndarray,
-    runs: tuple[int, int],
-    job: PreviewJob,
-    run: Run,
-    scratch: Scratch,
-    passed: Callable[[int], None] | None,
-    busy: Busy | None,
-) -> None:
-    """One run of one network, into `maps`; `runs` are its index among all runs and their number."""
-    stride = model.output_stride
-    size = map_shape(varied.shape, stride)
-
-    def step(done: int, tiles: int) -> None:
-        told = f"tile {done} of {tiles}" + (f", pass {runs[0] + 1} of {runs[1]}" if runs[1] > 1 else "")
-        run.progress("inferring", (runs[0] + done / tiles) / runs[1], told)
-        scratch.release()
-
-    def land(tile: Tile, made: np.ndarray) -> None:
-        (top, bottom), (left, right) = ((low // stride, -(-high // stride)) for low, high in (tile.core_y, tile.core_x))
-        y, x = tile.y // stride, tile.x // stride
-        part = made[top - y : bottom - y, left - x : right - x]
-        first, last, begin, end = back((top, bottom, left, right), size, varied.variation)
-        maps[first:last, begin:end] = varied.variation.undo(part)
-        if passed is not None and varied.variation.number == 1 and right == size[1]:
-            passed(bottom)
-
-    model.predict_tiles(
-        varied.shape,
-        cut=varied.cut,
-        land=land,
-        step=step,
-        log=run.log,
-        tile=job.settings["tile_px"],
-        batch=job.settings["batch"],
-        busy=busy,
-        # Networks of one plane are asked without a count, which is theirs.
-        **({} if len(varied.planes) == 1 else {"frames": len(varied.planes)}),
-    )
+    return busy

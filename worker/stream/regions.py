@@ -75,7 +75,7 @@ def find_regions(
         _decode_whole(maps, head, regions, pieces[group], window)
         done += len(group)
         scratch.release()
-        tick(0.3 + 0.7 * done / len(pieces))
+        tick(0.3 + 0.6 * done / len(pieces))
     rest = pieces[~fits(pieces, scratch.window_pixels)]
     if len(rest):
         _decode_giants(maps, head, regions, rest, scratch, log, tick)

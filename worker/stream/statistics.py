@@ -22,6 +22,7 @@ from zoo.errors import UserError
 
 DIGIT_BITS = 16
 DIGITS = 2**DIGIT_BITS
+MEASURING = ("scale_range", "zero_mean_unit_variance", "scale_mean_variance")
 
 
 class NotStreamable(UserError):
@@ -95,6 +96,19 @@ def dtype_of(plane: Plane) -> np.dtype:
     return plane.read((0, 1), (0, 1)).dtype
 
 
+def measures(operators: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether any of the operators has to know the whole plane."""
+    return any(
+        each["id"] in MEASURING
+        or any(str(name).endswith("percentile") and value is not None for name, value in _given(each).items())
+        for each in operators
+    )
+
+
+def _given(operator: Mapping[str, Any]) -> Mapping[str, Any]:
+    return operator.get("kwargs") or {}
+
+
 def preprocessed(plane: Plane, operators: Sequence[Mapping[str, Any]], measured: Measured) -> Plane:
     """`plane` after `operators` as `worker.normalise.preprocess` gives it; `measured` are the statistics of `plane`."""
     return operated(plane, [_function([each], plane, measured, measured) for each in operators])
@@ -116,7 +130,7 @@ def _function(
 ) -> Operator:
     """The operators as one function of single pixels; all that has to be measured is measured here."""
     for each in operators:
-        if str((each.get("kwargs") or {}).get("axis", "channel")) != "channel":
+        if str(_given(each).get("axis", "channel")) != "channel":
             _checked((2,))
     function = partial(apply_operators, operators=operators, statistics=own, reference=reference)
     function(plane.read((0, 1), (0, 1)))

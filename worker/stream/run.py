@@ -1,0 +1,211 @@
+"""A preview of an image larger than memory, to the same seven files.
+
+The region is read once, in a thread, into a crop's file. Tiles are cut from there, go through the network and come to
+rest in a file of maps, while those above them are compressed. Objects are then found and measured window by window.
+What is held in memory is bounded by the setting, beside the network and its framework.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scheduler.contract import RESULT_FILES, Progress
+from worker import files
+from worker.inference import ModelCache
+from worker.job import PreviewJob, Run
+from worker.manifest import manifest
+from worker.pipeline import Busy
+from worker.preview import PreviewResult
+from worker.rescale import finer_at_model
+from worker.result import figures
+from worker.stream.heads import region_head
+from worker.stream.infer import averaged, empty_maps
+from worker.stream.numbering import Numbered, numbered
+from worker.stream.objects import Found, write_objects
+from worker.stream.overlay import draw, reduction
+from worker.stream.planes import Plane, Stored, stored
+from worker.stream.prepare import Prepared, Resized, fitted, prepared
+from worker.stream.reading import ImageRegion, Reader
+from worker.stream.regions import RegionHead, find_regions
+from worker.stream.scratch import Scratch
+from worker.stream.statistics import NotStreamable, measures, postprocessed
+from worker.stream.tiff import TiledWriter
+from zoo.packages import ModelPackage
+from zoo.pixel_scale import Scale
+
+
+@dataclass(frozen=True)
+class LabelPlane:
+    """Labels as a plane of one channel."""
+
+    labels: Numbered
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return *self.labels.shape, 1
+
+    def read(self, y: tuple[int, int], x: tuple[int, int]) -> np.ndarray:
+        return self.labels.read(y, x)[..., None]
+
+
+class Streamed:
+    """One preview while it is streamed; `run` does it."""
+
+    def __init__(
+        self,
+        package: ModelPackage,
+        image: ImageRegion,
+        settings: Mapping[str, Any],
+        source: Mapping[str, Any],
+        scratch: Scratch,
+        run: Run,
+    ) -> None:
+        self.scratch, self.run, self.package = scratch, run, package
+        self.reader = Reader(image, scratch)
+        self.job = PreviewJob(package, self.reader.crop, settings, source)
+        self.shape = image.region.height, image.region.width
+        self.writers: list[TiledWriter] = []
+        self.busy = Busy()
+
+    def stop(self) -> None:
+        """End all threads; to be called whatever happened."""
+        self.reader.stop()
+        for writer in self.writers:
+            writer.stop()
+
+    def compute(self, models: ModelCache, out: Path) -> PreviewResult:
+        """Write the files of a result into `out`."""
+        run, job, scratch = self.run, self.job, self.scratch
+        self.reader.start()
+        with run.stage("loading"):
+            model = models.get(self.package)
+        with run.stage("reading"):
+            planes = fitted(job, self.reader, run.log)
+            if measures(self.package.preprocessing):
+                self._wait_for_all()
+        with run.stage("enhancing"):
+            given = prepared(job, planes, scratch, run.log)
+        with run.stage("inferring"):
+            maps, probability = self._infer(model, given)
+        with run.stage("decoding"):
+            found = self._decode(maps, probability.plane, given)
+        with run.stage("drawing"):
+            factor = reduction(self.shape, scratch)
+            if factor > 1:
+                run.log(f"overlay reduced by {factor}")
+            files.write_png(out / "overlay.png", draw(job, found.labels, found.classes, factor, scratch))
+            labels = self._write(LabelPlane(found.labels), np.uint16 if len(found.objects) < 2**16 else np.uint32)
+        with run.stage("measuring"):
+            run.log(f"{len(found.objects)} objects")
+            write_objects(job, found, out, scratch, lambda share: run.progress("measuring", share))
+            labels.finish(out / "labels.ome.tif", ["labels"], job.crop.pixel_size)
+            probability.finish(out / "probability.ome.tif", self.package.output_channels, job.crop.pixel_size)
+        return self._finish(found, given.scale, factor, models.device, out)
+
+    def _wait_for_all(self) -> None:
+        rows = self.shape[0]
+        self.reader.wait(rows, lambda: self.run.progress("reading", self.reader.share))
+
+    def _infer(self, model: Any, given: Prepared) -> tuple[Plane, TiledWriter]:
+        """The maps on the model's pixels, and the writer of those on the image's."""
+        maps = empty_maps(model, given.planes, self.job, self.scratch)
+        operators, plane = self.package.postprocessing, Stored(maps.array)
+        final = maps.array.shape[:2] == self.shape and not measures(operators)
+        if final:
+            made = postprocessed(plane, operators, self.scratch, given.reference)
+            probability = self._write(made, np.float32, whole=False)
+        passed = probability.passed if final else lambda row: None
+        self.busy = averaged(model, given.planes, maps, self.job, self.run, self.scratch, passed)
+        if final:
+            return made, probability
+        made = postprocessed(plane, operators, self.scratch, given.reference)
+        on_image = made
+        if made.shape[:2] != self.shape:
+            on_image = Stored(stored(Resized(made, self.shape), self.scratch, "resized maps"))
+        return made, self._write(on_image, np.float32)
+
+    def _write(self, plane: Plane, dtype: type, *, whole: bool = True) -> TiledWriter:
+        """Begin to compress a plane, all of which is final if `whole`."""
+        writer = TiledWriter(plane, dtype, self.scratch, f"tiles{len(self.writers)}")
+        self.writers.append(writer)
+        writer.start()
+        if whole:
+            writer.passed(self.shape[0])
+        return writer
+
+    def _decode(self, maps: Plane, on_image: Plane, given: Prepared) -> Found:
+        job, scratch = self.job, self.scratch
+        # A mask is what the returned map is at the threshold, whatever the grids.
+        finer = finer_at_model(given.scale) and self.package.head["kind"] != "probability-mask"
+        head = head_of(self.package, job.settings, Scale() if finer else given.scale)
+        regions = find_regions(
+            maps if finer else on_image, head, scratch, self.run.log, lambda share: self.run.progress("decoding", share)
+        )
+        smallest = int(job.settings["minimum_area_px"])
+        labels, objects, ids = numbered(regions.labels, regions.count, self.shape, smallest, scratch)
+        return Found(labels, objects, regions.classes[ids - 1], on_image, given.fitted[len(given.fitted) // 2].pixels)
+
+    def _finish(self, found: Found, scale: Scale, factor: int, device: str, out: Path) -> PreviewResult:
+        run, areas = self.run, found.objects.area
+        summary = figures(self.job, self.shape, scale, kinds=found.classes, areas=areas, covered=int(areas.sum()))
+        summary |= {"streamed": True, "overlay_reduced_by": factor}
+        text = "".join(f"{line}\n" for line in run.lines)
+        (out / "log.txt").write_text(text, encoding="utf-8")
+        beside = {
+            "reading": self.reader.seconds,
+            "cutting tiles": self.busy.cutting,
+            "network": self.busy.computing,
+            "stitching tiles": self.busy.landing,
+            "compressing": sum(writer.seconds for writer in self.writers),
+        }
+        timings = run.timings | {f"{name} (beside)": seconds for name, seconds in beside.items()}
+        timings = {name: round(seconds, 4) for name, seconds in timings.items()}
+        with self.reader.path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        files.write_json(out / "manifest.json", manifest(self.job, scale, summary, device, timings, sha256))
+        return PreviewResult(list(RESULT_FILES), summary, timings)
+
+
+def head_of(package: ModelPackage, settings: Mapping[str, Any], scale: Scale) -> RegionHead:
+    """How the package's head is decoded window by window; raises `NotStreamable` when it cannot be."""
+    head = region_head(package.head, settings, scale) if package.network else None
+    if head is None:
+        raise NotStreamable(
+            f"{package.name} finds objects in a way ({package.head['kind']}) that needs the whole region in "
+            "memory, and this one is too large.",
+            "Choose a smaller --roi, or raise ZOOSCOPE_STREAM_MEMORY_BYTES.",
+        )
+    return head
+
+
+def run_streamed(
+    package: ModelPackage,
+    image: ImageRegion,
+    settings: Mapping[str, Any],
+    source: Mapping[str, Any],
+    models: ModelCache,
+    out: Path,
+    scratch: Scratch,
+    report: Callable[[Progress], None],
+    log: Callable[[str], None],
+    cancelled: Callable[[], bool],
+) -> PreviewResult:
+    """Compute a preview of `image` and write the files of a result into `out`; other arguments as of `run_preview`.
+
+    Raises `NotStreamable` for what needs the whole region at once, `DiskFull`, and what `run_preview` raises.
+    """
+    run = Run(report, log, cancelled)
+    run.log(f"model {package.id} {package.version}, package {package.sha256}")
+    run.log(f"streamed: at most {scratch.memory / 2**20:.0f} MiB at a time")
+    head_of(package, settings, Scale())
+    streamed = Streamed(package, image, settings, source, scratch, run)
+    try:
+        return streamed.compute(models, out)
+    finally:
+        streamed.stop()
