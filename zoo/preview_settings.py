@@ -25,6 +25,8 @@ INSTANCES, DEEP = "watershed-instances", "watershed-instances/deep-watershed"
 BOXED = ("grid-detector", "boxes")
 # Heads whose maps can be turned back; the rays of star-convex polygons and the corners of listed boxes are not.
 TURNED = (MASK, INSTANCES, DEEP, CELLS, "grid-detector")
+# The choice of `class` that stands beside the names of a model's classes.
+ALL_CLASSES = "all"
 # Frame counts that a package may have, for who asks without naming a model.
 ANY_FRAMES = frame_choices((1, 3, 5))
 
@@ -70,6 +72,11 @@ PREVIEW_SETTINGS: tuple[PreviewSetting, ...] = (
         labels=("off", "CDeep3M2: clip and denoise", "CLAHE: local contrast"),
     ),
     PreviewSetting(
+        "class", "Class", "choice", ALL_CLASSES,
+        "Of a model of several classes, only objects of the one named here are sought; all: of every class.",
+        choices=(ALL_CLASSES,), heads=(MASK, *BOXED), head_field=NO_FIELD, by_model=True,
+    ),
+    PreviewSetting(
         "spot_method", "Spots by", "choice", "log",
         "Laplacian of Gaussian finds round spots best; difference of Gaussians is faster.",
         choices=("log", "dog"), labels=("Laplacian of Gaussian", "difference of Gaussians"), heads=(SPOTS,),
@@ -99,12 +106,17 @@ PREVIEW_SETTINGS: tuple[PreviewSetting, ...] = (
     PreviewSetting(
         "seed_height", "Splitting", "number", 0.1,
         "How deep the notch between two touching objects must be to split them: lower splits more.",
-        minimum=0.0, maximum=1.0, heads=(INSTANCES, CELLS), advanced=True,
+        minimum=0.0, maximum=1.0, heads=(INSTANCES, CELLS, SPOTS), advanced=True,
+    ),
+    PreviewSetting(
+        "cell_level", "Edge of the cells", "number", 0.5,
+        "How bright the edge of a cell is, from 0, the background, to 1, the cells: lower makes cells larger.",
+        minimum=0.05, maximum=0.95, heads=(SPOTS,), advanced=True,
     ),
     PreviewSetting(
         "frames", "Planes at once", "choice", "1",
         "Networks that see a plane with its neighbours, where the model has them; several are averaged.",
-        choices=ANY_FRAMES, labels=tuple(map(frame_label, ANY_FRAMES)), head_field=NO_FIELD, advanced=True,
+        choices=ANY_FRAMES, labels=tuple(map(frame_label, ANY_FRAMES)), head_field=NO_FIELD, by_model=True, advanced=True,
     ),
     PreviewSetting(
         "variations", "Flips and rotations", "choice", "none",
@@ -138,8 +150,12 @@ def settings_for_model(model: Any) -> tuple[PreviewSetting, ...]:
     head = _of(model, "head")
     kind = head_name(head)
     found = [setting.with_default(head) for setting in PREVIEW_SETTINGS if not setting.heads or kind in setting.heads]
-    counts = sorted(_of(model, "frames") or (1,))
-    return tuple(_frames_of(setting, counts) if setting.name == "frames" else setting for setting in found)
+    names = [str(each.get("object")) for each in head.get("classes") or ()]
+    own = {
+        "frames": _frames_of(BY_NAME["frames"], sorted(_of(model, "frames") or (1,))),
+        "class": replace(BY_NAME["class"], choices=(ALL_CLASSES, *names)),
+    }
+    return tuple(own.get(each.name, each) for each in found if each.name != "class" or len(names) > 1)
 
 
 def resolve(given: Mapping[str, Any], model: Any) -> dict[str, Any]:

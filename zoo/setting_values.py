@@ -23,7 +23,8 @@ class PreviewSetting:
     `kind` is choice, number or integer; inputs also have region and channels. `heads` names the heads it matters to,
     as `head_name` writes them (empty: all). `labels` say the choices to people, in the same order (empty: the choices
     themselves). `head_field` is the field of a head that holds a model's own default: empty, that of the same name;
-    NO_FIELD, none. An `optional` setting may be left empty, which is None.
+    NO_FIELD, none. An `optional` setting may be left empty, which is None. `by_model`: every model has choices of its
+    own.
     """
 
     name: str
@@ -40,6 +41,7 @@ class PreviewSetting:
     head_field: str = ""
     advanced: bool = False
     optional: bool = False
+    by_model: bool = False
 
     def to_json(self) -> dict[str, Any]:
         body = {name: list(value) if isinstance(value, tuple) else value for name, value in self.__dict__.items()}

@@ -198,7 +198,7 @@ def test_a_file_that_is_no_image_says_so_and_what_was_made_stays(visitor: Visito
 def test_cancel_stops_a_preview(visitor: Visitor, tmp_path: Path) -> None:
     noise = np.random.default_rng(1).integers(0, 255, (1024, 1024), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "large.png")
-    page = visitor.open("/try?set.variations=8")
+    page = visitor.open("/try?set.variations=8-flips")
     page.set_input_files("#file", tmp_path / "large.png")
     expect(page.locator("#image-summary")).to_contain_text("large")
     choose_model(page, "nuclei")

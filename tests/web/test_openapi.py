@@ -6,6 +6,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from openapi_spec_validator import validate
 
+from zoo.preview_settings import INPUT_SETTINGS, PREVIEW_SETTINGS
+
 
 def test_the_document_is_valid(client: FlaskClient) -> None:
     validate(client.get("/api/v1/openapi.json").get_json())
@@ -33,3 +35,17 @@ def test_every_operation_has_its_own_name_and_its_path_parameters(client: FlaskC
             given = {one["name"] for one in operation.get("parameters", []) if one["in"] == "path"}
             assert given == set(re.findall(r"{(\w+)}", path))
     assert len(set(names)) == len(names)
+
+
+def test_settings_and_inputs_are_described_as_they_are_defined(client: FlaskClient) -> None:
+    schemas = client.get("/api/v1/openapi.json").get_json()["components"]["schemas"]
+    settings = schemas["Settings"]["properties"]
+    assert list(settings) == [setting.name for setting in PREVIEW_SETTINGS]
+    for setting in PREVIEW_SETTINGS:
+        shown = settings[setting.name]["anyOf"][0] if setting.optional else settings[setting.name]
+        assert shown["description"].startswith(setting.help)
+        assert shown.get("default") == setting.default
+        assert shown.get("examples" if setting.by_model else "enum", []) == list(setting.choices)
+        assert (shown.get("minimum"), shown.get("maximum")) == (setting.minimum, setting.maximum)
+    for setting in INPUT_SETTINGS:
+        assert schemas["PreviewRequest"]["properties"][setting.name]["description"] == setting.help

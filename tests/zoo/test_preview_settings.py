@@ -75,6 +75,20 @@ def test_every_head_there_is_has_the_settings_of_all_and_no_setting_names_anothe
         assert {head.partition("/")[0] for head in setting.heads} <= set(HEADS)
 
 
+def test_a_class_that_the_model_lacks_is_answered_with_those_it_has() -> None:
+    classes = [{"object": "red cell", "channel": 0}, {"object": "platelet", "channel": 1}]
+    several = {"head": {"kind": "probability-mask", "classes": classes}}
+    assert resolve({}, several)["class"] == "all"
+    assert resolve({"class": "platelet"}, several)["class"] == "platelet"
+    with pytest.raises(BadPreviewSetting, match="neutrophil") as caught:
+        resolve({"class": "neutrophil"}, several)
+    assert caught.value.hint == "Choose all, red cell or platelet."
+    for model in (MASK, INSTANCES, SPOTS, {"head": several["head"] | {"classes": classes[:1]}}):
+        assert "class" not in names(model)
+    with pytest.raises(BadPreviewSetting, match=r"Class \(class\) does not apply"):
+        resolve({"class": "platelet"}, MASK)
+
+
 def test_frames_are_those_of_the_package() -> None:
     def choices(frames: list[int] | None) -> list[str]:
         model = MASK | {"frames": frames}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from scheduler.contract import STATES
+from zoo.preview_settings import INPUT_BY_NAME, PREVIEW_SETTINGS, PreviewSetting
 
 Schema = dict[str, Any]
 
@@ -43,16 +44,36 @@ ROI: Schema = {
 }  # fmt: skip
 PIXEL_SIZE: Schema = _object(("x_um", "y_um"), x_um=NUMBER, y_um=NUMBER)
 
+
+def _setting(setting: PreviewSetting) -> Schema:
+    """What a setting may be, as the one definition has it; a model may have fewer choices and other defaults."""
+    found: Schema = {"description": setting.help + (f" In {setting.unit}." if setting.unit else "")}
+    if setting.by_model:
+        return found | {"type": "string", "examples": list(setting.choices), "default": setting.default}
+    if setting.choices:
+        return found | {"enum": list(setting.choices), "default": setting.default}
+    found["type"] = "integer" if setting.kind == "integer" else "number"
+    limits = {"minimum": setting.minimum, "maximum": setting.maximum, "default": setting.default}
+    found |= {name: value for name, value in limits.items() if value is not None}
+    return _or_null(found) if setting.optional else found
+
+
+def _input(name: str, schema: Schema) -> Schema:
+    return schema | {"description": INPUT_BY_NAME[name].help}
+
+
 MODEL_CHOICE: Schema = {"anyOf": [TEXT, _object(("id",), id=TEXT, version=TEXT)]}
 PREVIEW_REQUEST: Schema = _object(
     ("image", "models"),
     image=UUID | {"description": "Id of the image."},
-    roi=_or_null(ROI) | {"description": "null: the whole image."},
-    plane=INTEGER | {"minimum": 0, "default": 0},
-    channels=_or_null(_list(INTEGER)) | {"description": "Channels for the model, counted from 0; null: all."},
-    pixel_size_um=_or_null({"anyOf": [NUMBER, PIXEL_SIZE]}) | {"description": "null: what the file says."},
+    roi=_input("roi", _or_null(ROI)),
+    plane=_input("plane", _setting(INPUT_BY_NAME["plane"])),
+    channels=_input("channels", _or_null(_list(INTEGER))),
+    pixel_size_um=_input(
+        "pixel_size_um", {"anyOf": [_setting(INPUT_BY_NAME["pixel_size_um"]), PIXEL_SIZE, {"type": "null"}]}
+    ),
     models=_list(MODEL_CHOICE) | {"minItems": 1, "maxItems": 32},
-    settings=FREE | {"description": "By name; what is left out has the model's default."},
+    settings=_ref("Settings"),
 )
 
 SCHEMAS: dict[str, Schema] = {
@@ -79,7 +100,7 @@ SCHEMAS: dict[str, Schema] = {
         ("name", "label", "kind", "default", "help"),
         name=TEXT, label=TEXT, kind={"enum": ["choice", "number", "integer", "region", "channels"]}, default={},
         help=TEXT, choices=_list({}), labels=_list(TEXT), minimum=_or_null(NUMBER), maximum=_or_null(NUMBER),
-        unit=TEXT, heads=_list(TEXT), head_field=TEXT, advanced=TRUTH, optional=TRUTH,
+        unit=TEXT, heads=_list(TEXT), head_field=TEXT, advanced=TRUTH, optional=TRUTH, by_model=TRUTH,
     ),
     "Image": _object(
         ("id", "name", "sha256", "width", "height", "planes", "channels", "urls"),
@@ -91,6 +112,11 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "ImagePage": _page("Image"),
     "PreviewRequest": PREVIEW_REQUEST,
+    "Settings": {
+        "type": "object",
+        "properties": {setting.name: _setting(setting) for setting in PREVIEW_SETTINGS},
+        "description": "By name; what is left out has the model's default. /preview-settings tells what a model has.",
+    },
     "Estimates": _object(
         ("items", "queue"),
         items=_list(_object(
@@ -141,5 +167,5 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ),
     ("post", "/estimates"): _json_body(_ref("PreviewRequest")),
     ("post", "/jobs"): _json_body(_ref("PreviewRequest")),
-    ("post", "/jobs/{uuid}/rerun"): _json_body(_object(settings=FREE), required=False),
+    ("post", "/jobs/{uuid}/rerun"): _json_body(_object(settings=_ref("Settings")), required=False),
 }

@@ -24,6 +24,10 @@ from worker.heads.watershed import decode_instances
 from worker.rescale import finer_at_model, labels_to_shape, to_shape
 from zoo.deep_watershed import deep_watershed_of
 from zoo.pixel_scale import Scale
+from zoo.preview_settings import ALL_CLASSES
+
+# Above every probability and score.
+NEVER = 2.0
 
 
 @dataclass(frozen=True)
@@ -52,11 +56,15 @@ class Task:
         return 1 / min(self.scale.factor, 1.0)
 
     def thresholds(self) -> list[float]:
-        """The least score of each class: its own as long as the setting is the head's, else the setting."""
+        """The least score of each class: its own as long as the setting is the head's, else the setting; of a class
+        that is not sought, one that no map reaches."""
         least = float(self.settings["threshold"])
         untouched = least == float(self.head.get("threshold", least))
         own = [each.get("threshold") for each in self.head["classes"]]
-        return [float(each) if untouched and each is not None else least for each in own]
+        found = [float(each) if untouched and each is not None else least for each in own]
+        sought = self.settings.get("class", ALL_CLASSES)
+        names = [each.get("object") for each in self.head["classes"]]
+        return [each if sought in (ALL_CLASSES, name) else NEVER for each, name in zip(found, names, strict=True)]
 
     def head_with_thresholds(self) -> dict[str, Any]:
         """The head, each class with its least score."""
