@@ -29,7 +29,7 @@ PERCENTILES = (1.0, 99.0)
 PIXEL_SIZE_UM = 0.0046
 THRESHOLD = 0.5
 # Chosen for the adapted Rand error of training sections.
-SEED_HEIGHT, SMOOTHING, MINIMUM_AREA = 0.1, 1.0, 60
+SEED_HEIGHT, SMOOTHING, MINIMUM_AREA = 0.15, 1.0, 60
 # Membranes of about this half width, and the cells' pixels this close to their middle line, count most.
 THIN_PX, NEAR_PX, THIN_WEIGHT = 5.0, 4.0, 3.0
 # The share of patches whose grey levels are changed, blurred or made noisy.
