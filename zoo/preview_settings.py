@@ -116,7 +116,8 @@ PREVIEW_SETTINGS: tuple[PreviewSetting, ...] = (
     PreviewSetting(
         "frames", "Planes at once", "choice", "1",
         "Networks that see a plane with its neighbours, where the model has them; several are averaged.",
-        choices=ANY_FRAMES, labels=tuple(map(frame_label, ANY_FRAMES)), head_field=NO_FIELD, by_model=True, advanced=True,
+        choices=ANY_FRAMES, labels=tuple(map(frame_label, ANY_FRAMES)), head_field=NO_FIELD, by_model=True,
+        advanced=True,
     ),
     PreviewSetting(
         "variations", "Flips and rotations", "choice", "none",
