@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from scheduler.contract import STAGES, Progress
 from worker.preview_options import BadArgument, add_options, given_inputs, given_settings
+from worker.stream.choice import UNLIMITED, streamable, too_large, unlimited
 from zoo.channel_fit import fit_channels
 from zoo.images import Crop, ImageInfo, PixelSize, decode_crop, encode_crop, inspect
 from zoo.packages import ModelPackage, file_sha256, read_package
@@ -46,10 +47,11 @@ class Request:
     pixel_size: PixelSize | None
     settings: dict[str, Any]
     frames: int
+    streamed: bool
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("image", type=Path, help="PNG, JPEG or TIFF file")
+    parser.add_argument("image", type=Path, help="PNG, JPEG, TIFF or OME-Zarr, zipped or as a folder")
     parser.add_argument("--model", required=True, help="a model that comes with Zooscope, or a package's .zip file")
     parser.add_argument("-o", "--out", type=Path, required=True, help="folder for the result's files")
     parser.add_argument("--device", default="auto", help="auto, cpu or gpu:<number>")
@@ -61,12 +63,11 @@ def run(arguments: argparse.Namespace) -> int:
     settings = read_settings()
     request = _checked(arguments, settings)
     out = _writable(arguments.out)
-    crop, source = _cropped(request, settings)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as name:
         result = Path(name) / "result"
         result.mkdir()
         with _bar() as bar:
-            summary = _compute(request, crop, source, arguments.device, settings, result, bar)
+            summary = _compute(request, arguments.device, settings, result, bar)
         _move(result, out)
     objects = "1 object" if summary["objects"] == 1 else f"{summary['objects']} objects"
     print(f"{objects} in {summary['width']} x {summary['height']} pixels: {arguments.out}")
@@ -76,11 +77,14 @@ def run(arguments: argparse.Namespace) -> int:
 def _checked(arguments: argparse.Namespace, settings: Settings) -> Request:
     """Check everything there is to check without computing; raises UserErrors."""
     image: Path = arguments.image
-    if not image.is_file():
+    if not image.exists():
         raise BadArgument(f"There is no file {str(image)!r}.", "Give the path of an image.")
     package = read_package(find_package(arguments.model, settings), settings)
     resolved = resolve(given_settings(arguments), package)
-    info = inspect(image, image.name, settings)
+    info = inspect(image, image.name, unlimited(settings))
+    if info.format in ("png", "jpeg"):
+        # They can only be read as a whole.
+        inspect(image, image.name, settings)
     region, plane, channels, pixel_size = given_inputs(arguments, info)
     fit_channels(info.rgb, info.channels, channels, package.channels, package.grey_to_rgb)
     frames = check_planes(info, resolved, package.frames)
@@ -88,8 +92,10 @@ def _checked(arguments: argparse.Namespace, settings: Settings) -> Request:
         pixel_size, package.pixel_size_um, nominal=package.pixel_size_nominal, rescale=resolved["rescale"]
     )
     budget = min(settings.roi_pixels, package.preview.get("maximum_pixels") or settings.roi_pixels)
-    check_budget(region.height, region.width, scale, budget)
-    return Request(package, info, image, region, plane, channels, pixel_size, resolved, frames)
+    streamed = streamable(package, resolved)
+    check_budget(region.height, region.width, scale, UNLIMITED if streamed else budget)
+    streamed = streamed and too_large(package, region, scale, frames, budget, settings.stream_memory_bytes)
+    return Request(package, info, image, region, plane, channels, pixel_size, resolved, frames, streamed)
 
 
 def find_package(model: str, settings: Settings) -> Path:
@@ -118,12 +124,12 @@ def _writable(out: Path) -> Path:
     return out
 
 
-def _cropped(request: Request, settings: Settings) -> tuple[Crop, dict[str, Any]]:
-    """The region's pixels exactly as a job of the service would carry them, and where they are from."""
+def _crop(request: Request, settings: Settings) -> Crop:
+    """The region's pixels exactly as a job of the service would carry them."""
     cut = cut_crop(
         request.image,
         request.image.name,
-        settings,
+        unlimited(settings),
         request.info,
         request.region,
         request.plane,
@@ -131,17 +137,21 @@ def _cropped(request: Request, settings: Settings) -> tuple[Crop, dict[str, Any]
         request.pixel_size,
         request.frames,
     )
-    crop = decode_crop(encode_crop(cut))
-    source = {
+    return decode_crop(encode_crop(cut))
+
+
+def _source(request: Request) -> dict[str, Any]:
+    """Where the pixels are from."""
+    return {
         "image_name": request.image.name,
-        "image_sha256": file_sha256(request.image),
+        # The files of a Zarr's folder have no sum that others would get, too.
+        "image_sha256": None if request.image.is_dir() else file_sha256(request.image),
         "roi": request.region.to_json(),
         "plane": request.plane,
         "channels": None if request.channels is None else list(request.channels),
         "rgb": request.info.rgb,
         "pixel_size_um": request.pixel_size.x_um if request.pixel_size else None,
     }
-    return crop, source
 
 
 @contextlib.contextmanager
@@ -150,12 +160,16 @@ def _bar() -> Iterator[tqdm]:
         yield bar
 
 
-def _compute(
-    request: Request, crop: Crop, source: dict[str, Any], device: str, settings: Settings, folder: Path, bar: tqdm
-) -> dict[str, Any]:
+def _compute(request: Request, device: str, settings: Settings, folder: Path, bar: tqdm) -> dict[str, Any]:
+    """Compute the preview into `folder`, beside which a streamed one has its working files."""
+    source = _source(request)
+    crop = None if request.streamed else _crop(request, settings)
     bar.set_description_str(STAGES["loading"])
     with _quiet_stderr():
         from worker.preview import ModelCache, PreviewJob, run_preview
+        from worker.stream.reading import ImageRegion
+        from worker.stream.run import run_streamed
+        from worker.stream.scratch import Scratch
 
         models = ModelCache(settings, device)
 
@@ -164,8 +178,34 @@ def _compute(
         bar.set_postfix_str(progress.message)
         bar.update(100 * progress.fraction - bar.n)
 
-    job = PreviewJob(request.package, crop, request.settings, source)
-    return run_preview(job, models, folder, report, lambda line: None, lambda: False).summary
+    if crop is not None:
+        job = PreviewJob(request.package, crop, request.settings, source)
+        return run_preview(job, models, folder, report, lambda line: None, lambda: False).summary
+    image = ImageRegion(
+        request.image,
+        request.info,
+        request.region,
+        request.plane,
+        request.channels,
+        request.pixel_size,
+        request.frames,
+        unlimited(settings),
+    )
+    work = folder.parent / "work"
+    work.mkdir()
+    scratch = Scratch(work, settings.stream_memory_bytes)
+    return run_streamed(
+        request.package,
+        image,
+        request.settings,
+        source,
+        models,
+        folder,
+        scratch,
+        report,
+        lambda line: None,
+        lambda: False,
+    ).summary
 
 
 @contextlib.contextmanager

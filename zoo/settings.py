@@ -84,6 +84,12 @@ SETTINGS = (
     Setting("worker_server", "", str, "URL of the scheduler, for a worker started on its own."),
     Setting("worker_cache_bytes", 4 * GIB, int, "Disk a worker may use for packages and inputs."),
     Setting("worker_models", 3, int, "Models a worker keeps warm at once."),
+    Setting(
+        "stream_memory_bytes",
+        2 * GIB,
+        int,
+        "Memory of a preview in the terminal, beside the network; what is larger is streamed.",
+    ),
     Setting("worker_memory_bytes", 0, int, "Address space of a worker's child process; 0: no limit."),
     Setting("stall_seconds", 20.0, float, "A child that shows no sign of life for this long is hung."),
     Setting("cancel_seconds", 1.5, float, "How long a child may take to stop by itself before it is killed."),

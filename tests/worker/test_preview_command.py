@@ -42,7 +42,7 @@ REGION = ("--roi", "0,0,100,100")
     [
         (("--roi", "250,0,100,100"), "The region reaches to 350, 100"),
         (("--roi", "all"), "The region is 'all'"),
-        ((), "The region has 60,000 pixels; the model takes at most 40,000"),
+        (("--enhancement", "clahe"), "The region has 60,000 pixels; the model takes at most 40,000"),
         ((*REGION, "--plane", "3"), "no plane 3"),
         ((*REGION, "--plane", "x"), "--plane is 'x'"),
         ((*REGION, "--channels", "0,1"), "channel"),
