@@ -8,10 +8,11 @@ from typing import Any
 from scheduler import contract
 from scheduler.service import Scheduler
 from web import layers, visitors
+from web.legend import legend
 from web.service import SOFTWARE_VERSION, service
 
 API = "/api/v1"
-LAYERS = ("original.png", "probability.png", "mask.png", "thumbnail.png")
+LAYERS = ("original.png", "probability.png", "mask.png", "tint.png", "thumbnail.png")
 
 
 def view(scheduler: Scheduler, job: Mapping[str, Any], visitor: str | None) -> dict[str, Any]:
@@ -110,4 +111,6 @@ def _result(job: Mapping[str, Any]) -> dict[str, Any] | None:
         "files": files,
         "zip": f"{base}/result.zip",
         "layers": drawn,
+        "objects": f"{base}/objects",
+        "legend": legend(job),
     }

@@ -37,11 +37,11 @@ OKABE_ITO = (
 )
 
 
-def kept(source_sha256: str, kind: str, draw: Callable[[], bytes]) -> Path:
+def kept(source_sha256: str, kind: str, draw: Callable[[], bytes], suffix: str = ".png") -> Path:
     """The file of the render `kind` of a source, drawn now when it is not there yet."""
     key = hashlib.sha256(f"{RENDER_VERSION}/{kind}/{source_sha256}".encode()).hexdigest()
     folder = service().renders_folder
-    path = folder / f"{key}.png"
+    path = folder / f"{key}{suffix}"
     if path.exists():
         os.utime(path)
         return path

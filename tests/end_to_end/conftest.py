@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 from browser_visitor import Visitor
+from made_results import HandWorker
 from playwright.sync_api import Browser, sync_playwright
+from running_service import run_service
 
 from zoo.packages import ModelPackage, read_package
 from zoo.settings import Settings
@@ -39,20 +41,25 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture
-def new_visitor(browser: Browser, zooscope_url: str) -> Iterator[Callable[..., Visitor]]:
+def visitors_of(browser: Browser, url: str) -> Iterator[Callable[..., Visitor]]:
     """Makes visitors; at the end of the test none of them may have seen a complaint that the test did not clear."""
     visitors: list[Visitor] = []
 
     def make(viewport: dict[str, int] | None = None, theme: str = "light") -> Visitor:
         context = browser.new_context(viewport=viewport or DESKTOP, color_scheme=theme)  # type: ignore[arg-type]
-        visitors.append(Visitor(context, zooscope_url))
+        visitors.append(Visitor(context, url))
         return visitors[-1]
 
     yield make
     for visitor in visitors:
         visitor.context.close()
     assert [complaint for visitor in visitors for complaint in visitor.complaints] == []
+
+
+@pytest.fixture
+def new_visitor(browser: Browser, zooscope_url: str) -> Iterator[Callable[..., Visitor]]:
+    """Makes visitors of the running service."""
+    yield from visitors_of(browser, zooscope_url)
 
 
 @pytest.fixture
@@ -72,3 +79,19 @@ def cells(nuclei: ModelPackage, tmp_path_factory: pytest.TempPathFactory) -> Pat
     path = tmp_path_factory.mktemp("images") / f"cells{Path(sample).suffix}"
     path.write_bytes(nuclei.open(sample))
     return path
+
+
+@pytest.fixture(scope="session")
+def hand_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HandWorker]:
+    """A service of its own without workers, whose jobs the tests answer by hand."""
+    data = tmp_path_factory.mktemp("by_hand")
+    for url in run_service(data / "data", "--no-worker"):
+        token = (data / "data" / "secrets" / "worker-token").read_text().strip()
+        yield HandWorker(url, token, data)
+
+
+@pytest.fixture
+def hand_visitor(browser: Browser, hand_worker: HandWorker) -> Iterator[Visitor]:
+    """A visitor of the service whose jobs are answered by hand."""
+    for new_visitor in visitors_of(browser, hand_worker.url):
+        yield new_visitor()

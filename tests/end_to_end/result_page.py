@@ -21,7 +21,10 @@ READ_CANVAS = """(points) => {
   const [x, y, scale] = placed.match(/-?\\d[\\d.e-]*/g).map(Number);
   const canvas = document.querySelector(".openseadragon-canvas canvas");
   const ratio = canvas.width / canvas.clientWidth;
-  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  const { width, height } = canvas;
+  const pen = Object.assign(document.createElement("canvas"), { width, height }).getContext("2d");
+  pen.drawImage(canvas, 0, 0);
+  const { data } = pen.getImageData(0, 0, width, height);
   const at = (start, pixel) => Math.floor((start + (pixel + 0.5) * scale) * ratio);
   return { scale, colours: points.map(([px, py]) => {
     const first = 4 * (at(y, py) * canvas.width + at(x, px));

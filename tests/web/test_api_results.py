@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import gzip
 import io
+import json
 import urllib.request
 import zipfile
 from typing import Any
@@ -110,3 +112,39 @@ def test_the_overlay_is_there_while_the_rest_is_still_made(
     assert client.get(f"{path}/files/labels.ome.tif").status_code == 404
     worker.finish(claim)
     assert client.get(path).get_json()["links"]["overlay"] == view["links"]["overlay"]
+
+
+def test_the_legend_names_shape_classes_and_maps(done: dict[str, Any]) -> None:
+    legend = done["result"]["legend"]
+    assert legend["shape"] == "regions"
+    assert legend["classes"] == [{"name": "cell", "objects": "cells", "colour": legend["classes"][0]["colour"]}]
+    assert legend["map"] < max(1, len(legend["maps"]))
+
+
+def test_another_map_and_a_tint_are_layers_too(client: FlaskClient, done: dict[str, Any]) -> None:
+    layers = done["result"]["layers"]
+    tint = np.asarray(picture(client, layers["tint"]))
+    assert tint.shape == (32, 40, 4)
+    assert (tint[3, 3, 3], tint[0, 0, 3]) == (255, 0)
+    assert (
+        np.asarray(picture(client, f"{layers['probability']}?map=0"))
+        == np.asarray(picture(client, layers["probability"]))
+    ).all()
+    assert client.get(f"{layers['probability']}?map=900").status_code == 404
+    assert client.get(f"{layers['probability']}?map=x").status_code == 400
+
+
+def test_objects_are_the_table_and_outlines_in_steps(client: FlaskClient, done: dict[str, Any]) -> None:
+    with client.get(done["result"]["objects"], headers={"Accept-Encoding": "gzip"}) as answer:
+        assert answer.headers["Content-Encoding"] == "gzip"
+        found = json.loads(gzip.decompress(answer.data))
+    assert client.get(done["result"]["objects"]).get_json() == found
+    table = result_files()["objects.csv"].decode().strip().split("\n")
+    assert found["columns"] == table[0].split(",")
+    assert [[str(cell) for cell in row] for row in found["rows"]] == [line.split(",") for line in table[1:]]
+    assert len(found["outlines"]) == len(found["colours"]) == len(found["rows"])
+    shapes = json.loads(result_files()["objects.geojson"])["features"]
+    left, top = done["source"]["roi"][:2]
+    for rings, shape in zip(found["outlines"], shapes, strict=True):
+        corners = np.array(rings[0]).reshape(-1, 2).cumsum(axis=0) + np.array((left, top))
+        assert corners.tolist() == shape["geometry"]["coordinates"][0][:-1]

@@ -38,6 +38,23 @@ def submit(client: FlaskClient, **more: Any) -> dict[str, Any]:
     return answer.get_json()["jobs"][0]
 
 
+OBJECTS = """id,class,score,x_min,y_min,x_max,y_max,area_px
+1,cell,0.75,10,6,16,12,36
+2,cell,0.5,20,16,28,24,64
+"""
+
+
+def _square(number: int, start: int, side: int) -> dict[str, Any]:
+    """A QuPath detection in pixels of the image, of which the region begins at 8, 4."""
+    x, y, right, bottom = start + 8, start + 4, start + 8 + side, start + 4 + side
+    ring = [[x, y], [right, y], [right, bottom], [x, bottom], [x, y]]
+    return {
+        "type": "Feature",
+        "geometry": {"type": "Polygon", "coordinates": [ring]},
+        "properties": {"id": number, "classification": {"name": "cell"}},
+    }
+
+
 @lru_cache
 def result_files(height: int = 32, width: int = 40) -> dict[str, bytes]:
     """What a worker posts: two squares, labelled 1 and 2."""
@@ -51,8 +68,10 @@ def result_files(height: int = 32, width: int = 40) -> dict[str, bytes]:
         written[name] = out.getvalue()
     return written | {
         "overlay.png": png(width, height),
-        "objects.csv": b"id,area_px\n1,36\n2,64\n",
-        "objects.geojson": b'{"type": "FeatureCollection", "features": []}',
+        "objects.csv": OBJECTS.encode(),
+        "objects.geojson": json.dumps(
+            {"type": "FeatureCollection", "features": [_square(1, 2, 6), _square(2, 12, 8)]}
+        ).encode(),
         "manifest.json": b"{}",
         "log.txt": b"done\n",
     }

@@ -1,7 +1,8 @@
-"""/jobs/<uuid>/files, /result.zip and /layers: what a finished preview left, for anybody with the link."""
+"""/jobs/<uuid>/files, /objects, /result.zip and /layers: what a finished preview left, for anybody with the link."""
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import zipfile
 from collections.abc import Iterator
@@ -11,7 +12,8 @@ from typing import Any
 from flask import Blueprint, Response, request, send_file
 
 from scheduler.contract import RESULT_FILES
-from web import files, layers
+from web import files, layers, objects
+from web.api import query
 from web.api.jobs import known_job
 from web.errors import NotFound
 from web.service import service
@@ -19,6 +21,7 @@ from web.service import service
 blueprint = Blueprint("api_results", __name__)
 
 CHUNK_BYTES = 2**18
+MOST_MAPS = 1024
 # A fixed date, so that the same result gives the same zip.
 ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 COMPRESSED_ALREADY = (".png",)
@@ -40,8 +43,21 @@ def get_file(uuid: str, name: str) -> Response:
 
 @blueprint.get("/jobs/<uuid>/layers/<name>")
 def get_layer(uuid: str, name: str) -> Response:
-    path = layers.layer(known_job(uuid), name)
+    """`?map=` chooses one of the maps that the legend of the job's view names."""
+    chosen = query.integer("map", 0, 0, MOST_MAPS) if request.args.get("map") else None
+    path = layers.layer(known_job(uuid), name, chosen)
     return files.finish(send_file(path, mimetype="image/png", etag=path.stem, conditional=True), immutable=False)
+
+
+@blueprint.get("/jobs/<uuid>/objects")
+def get_objects(uuid: str) -> Response:
+    path = objects.compact(known_job(uuid))
+    if "gzip" not in request.accept_encodings:
+        return Response(gzip.decompress(path.read_bytes()), mimetype="application/json")
+    response = send_file(path, mimetype="application/json", etag=path.name, conditional=True)
+    response.content_encoding = "gzip"
+    response.vary.add("Accept-Encoding")
+    return files.finish(response, immutable=False)
 
 
 @blueprint.get("/jobs/<uuid>/result.zip")

@@ -1,6 +1,6 @@
 /** The public API, with its one shape of error. */
 export const ROOT = "/api/v1";
-const SILENT = { code: "offline", message: "Zooscope does not answer.",
+export const SILENT = { code: "offline", message: "Zooscope does not answer.",
   hint: "Check the network, or that the service runs, and try again. What you made is kept." };
 
 export class ApiError extends Error {
@@ -10,7 +10,7 @@ export class ApiError extends Error {
   }
 }
 
-function failure(text, status) {
+export function failure(text, status) {
   try {
     return new ApiError(JSON.parse(text).error, status);
   } catch {
@@ -31,19 +31,4 @@ export async function api(path, { json, method = json ? "POST" : "GET", ...optio
   const text = await answer.text();
   if (!answer.ok) throw failure(text, answer.status);
   return answer.headers.get("Content-Type")?.includes("json") ? JSON.parse(text) : text;
-}
-
-/** Upload an image file; `progress` is told the fraction that has been sent. */
-export function upload(file, progress) {
-  return new Promise((resolve, reject) => {
-    const request = new XMLHttpRequest();
-    const form = new FormData();
-    form.append("file", file, file.name || "pasted.png");
-    request.upload.onprogress = (event) => progress(event.loaded / event.total);
-    request.onerror = () => reject(new ApiError(SILENT));
-    request.onload = () => request.status < 300 ? resolve(JSON.parse(request.responseText))
-      : reject(failure(request.responseText, request.status));
-    request.open("POST", `${ROOT}/images`);
-    request.send(form);
-  });
 }

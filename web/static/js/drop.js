@@ -1,5 +1,5 @@
 /** Getting a file: dropped anywhere on the page, pasted, or chosen; uploaded with its progress in view. */
-import { upload } from "./api.js";
+import { ApiError, failure, ROOT, SILENT } from "./api.js";
 import { $$, showError } from "./dom.js";
 
 /** `got(image)` is called with the uploaded image; errors stand in `note`. */
@@ -26,5 +26,20 @@ export function acceptFiles({ input, progress, note, got }) {
     event.preventDefault();
     over(false);
     take(event.dataTransfer.files[0]);
+  });
+}
+
+/** Upload an image file; `progress` is told the fraction that has been sent. */
+function upload(file, progress) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    const form = new FormData();
+    form.append("file", file, file.name || "pasted.png");
+    request.upload.onprogress = (event) => progress(event.loaded / event.total);
+    request.onerror = () => reject(new ApiError(SILENT));
+    request.onload = () => request.status < 300 ? resolve(JSON.parse(request.responseText))
+      : reject(failure(request.responseText, request.status));
+    request.open("POST", `${ROOT}/images`);
+    request.send(form);
   });
 }

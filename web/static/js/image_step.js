@@ -2,10 +2,16 @@
 import { api } from "./api.js";
 import { $, $$, h, showError } from "./dom.js";
 import { acceptFiles } from "./drop.js";
-import { bytes, count } from "./units.js";
+import { count, short } from "./units.js";
 
+const TILE = 256;
 const SOURCES = { file: "From the file. Correct it if it is wrong.", user: "As you gave it.",
   none: "Not in the file. Give it if you know it: sizes come in µm, and the model can resize." };
+
+function bytes(n) {
+  if (n < 1e3) return `${n} B`;
+  return n < 1e6 ? `${short(n / 1e3)} kB` : `${short(n / 1e6)} MB`;
+}
 
 /** `got(image)`: another image was chosen; `changed(part)`: plane, channels or pixel size were. */
 export function imageStep({ state, viewer, got, changed }) {
@@ -100,6 +106,16 @@ export function imageStep({ state, viewer, got, changed }) {
     $("#step-image").open = !um;
     $("#viewer-empty").replaceChildren();
   }
+  /** Show the plane in tiles. */
+  function tiles() {
+    const { image, plane, channels } = state;
+    const url = image.urls.tiles.replace("{plane}", plane).replace(/(channels=)[^&]*/, `$1${channels ? channels.join(",") : ""}`);
+    const { width, height } = image;
+    return viewer.open(image, { width, height, tileSize: TILE, minLevel: 0, maxLevel: Math.ceil(Math.log2(Math.max(width, height))),
+      getTileUrl: (level, x, y) => url.replace("{level}", level).replace("{x}", x).replace("{y}", y),
+    });
+  }
+
   listEarlier();
-  return { show, takeSample };
+  return { show, takeSample, tiles };
 }

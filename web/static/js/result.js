@@ -1,17 +1,14 @@
 /** One page for the whole life of a job: waiting, done, failed, cancelled; it changes without a reload. */
 import { api } from "./api.js";
 import { $, $$, pageData, redraw, showError } from "./dom.js";
-import { showObjects } from "./objects.js";
+import { showResult } from "./result_view.js";
 import { count, sayTimes, seconds } from "./units.js";
 import { Viewer } from "./viewer.js";
 
 const POLL_MS = 2000;
-const LAYERS = ["original", "probability", "mask", "overlay"];
 const viewer = new Viewer($("#viewer"));
-const items = {}; // layer name to the picture in the viewer
+const items = {}; // name to the picture in the viewer
 let job;
-let shown = "overlay";
-let blinking = false;
 
 const over = ({ state }) => state !== "queued" && state !== "running";
 const fail = (error) => showError($("#job-error"), error);
@@ -25,16 +22,24 @@ function start() {
   $("#log-block").ontoggle = () => $("#log-block").open && showLog();
   if ($("#cancel")) $("#cancel").onclick = () => act("cancel");
   if ($("#rerun")) $("#rerun").onclick = () => act("rerun");
-  if (!items.original) items.original = viewer.openPicture(job.links.original, { width, height });
-  if (job.result) showResult();
-  else if (!over(job)) showProgress();
+  if (!items.original) items.original = viewer.open({ width, height }, { type: "image", url: job.links.original });
+  if (job.result) showResult(job, viewer, items, fail).catch(fail);
+  else if (over(job)) dropEarly();
+  else showProgress();
 }
 
 /** The overlay arrives before the objects are measured and the rest is saved. */
 async function showEarly() {
-  const [, , width, height] = job.source.roi;
   await items.original;
-  items.overlay ??= viewer.openPicture(job.links.overlay, { width, height }, true);
+  if (job.links.overlay) items.overlay ??= viewer.open(viewer.size, { type: "image", url: job.links.overlay }, true);
+}
+
+/** What failed or was cancelled has no overlay, though one was shown; the next attempt's is another one, too. */
+async function dropEarly() {
+  const { overlay } = items;
+  delete items.overlay;
+  const item = await overlay?.catch(() => null);
+  if (item) viewer.osd.world.removeItem(item);
 }
 
 async function act(verb) {
@@ -62,6 +67,7 @@ function showProgress() {
   });
   sayTime();
   if (job.links.overlay) showEarly();
+  else dropEarly();
 }
 
 function sayTime() {
@@ -117,43 +123,6 @@ async function poll() {
 async function showLog() {
   $("#log").textContent = (await api(job.links.log).catch((error) => error.message)) || "Nothing yet.";
 }
-
-/* Done */
-
-function showResult() {
-  for (const input of $$("[name=layer]")) input.onchange = () => choose(input.value);
-  $("#opacity").oninput = blend;
-  choose(shown);
-  showObjects(job, viewer).catch(fail);
-}
-
-async function choose(layer) {
-  shown = layer;
-  $(`[name=layer][value=${layer}]`).checked = true;
-  const [, , width, height] = job.source.roi;
-  await items.original;
-  items[layer] ??= viewer.openPicture(job.result.layers[layer], { width, height }, true);
-  await items[layer].catch(() => fail({ message: `The layer ${layer} could not be loaded.`, hint: "Try again." }));
-  blend();
-}
-
-async function blend() {
-  const opacity = $("#opacity").value / 100;
-  $("#opacity-value").value = `${$("#opacity").value} %`;
-  for (const layer of LAYERS.slice(1)) {
-    const item = await items[layer];
-    item?.setOpacity(layer === shown && !blinking ? opacity : 0);
-  }
-}
-
-addEventListener("keydown", (event) => {
-  if (!job.result || event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input[type=search]")) return;
-  if (LAYERS[event.key - 1]) choose(LAYERS[event.key - 1]);
-  if (event.key !== " " || event.target.matches("button, summary, a, input")) return;
-  event.preventDefault();
-  blinking = !blinking;
-  blend();
-});
 
 start();
 watch();

@@ -4,10 +4,11 @@ import { $, $$, h, pageData, settled, showError } from "./dom.js";
 import { imageStep } from "./image_step.js";
 import { Roi } from "./roi.js";
 import { settingsForm } from "./settings_form.js";
-import { megapixels, seconds } from "./units.js";
+import { seconds, short } from "./units.js";
 import { Viewer } from "./viewer.js";
 
 const { roi_pixels: BUDGET } = pageData();
+const megapixels = (pixels) => `${short(pixels / 1e6)} MP`;
 const FIRST_REGION = 1024; // px, side of the region that a large image starts with
 const address = new URLSearchParams(location.search);
 const numbers = (name) => (address.get(name) ? address.get(name).split(",").map(Number) : null);
@@ -60,7 +61,7 @@ function open(found, kept = false) {
 }
 
 const imageError = (error) => showError($("#image-error"), error);
-const showTiles = () => viewer.openTiles(state.image, state.plane, state.channels)
+const showTiles = () => image.tiles()
   .catch(() => imageError({ message: "The image cannot be shown.", hint: "Reload the page, or upload it again." }));
 
 function imageChanged(part) {

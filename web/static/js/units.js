@@ -1,23 +1,17 @@
 /** Numbers as people read them, always with their unit. */
-const short = (value, digits = 3) => Number(value.toPrecision(digits)).toLocaleString("en", { maximumFractionDigits: 6 });
+export const short = (value, digits = 3) => Number(value.toPrecision(digits)).toLocaleString("en", { maximumFractionDigits: 6 });
 
 export function length(um) {
   if (um < 0.1) return `${short(um * 1e3)} nm`;
   return um < 1e3 ? `${short(um)} µm` : `${short(um / 1e3)} mm`;
 }
-export const area = (um2) => (um2 < 0.01 ? `${short(um2 * 1e6)} nm²` : `${short(um2)} µm²`);
 export const number = (value) => value.toLocaleString("en", { maximumFractionDigits: 2 });
 export const count = (n, word) => `${number(n)} ${word}${n === 1 ? "" : "s"}`;
-export const megapixels = (pixels) => `${short(pixels / 1e6)} MP`;
 
 export function seconds(s) {
   if (s < 1) return `${short(s * 1e3, 2)} ms`;
   if (s < 100) return `${short(s, 2)} s`;
   return s < 5400 ? `${Math.round(s / 60)} min` : `${short(s / 3600, 2)} h`;
-}
-export function bytes(n) {
-  if (n < 1e3) return `${n} B`;
-  return n < 1e6 ? `${short(n / 1e3)} kB` : `${short(n / 1e6)} MB`;
 }
 /** Fill in the times of the page, in the reader's time zone. */
 export function sayTimes() {

@@ -2,7 +2,6 @@
 import { $, svg } from "./dom.js";
 import { length } from "./units.js";
 
-const TILE = 256;
 const MARGIN = 20; // room around the picture, where the region's handles stay in reach, px
 const BAR = 140; // longest scale bar, in screen pixels
 
@@ -49,23 +48,13 @@ export class Viewer {
     return this.size ? viewport.deltaPixelsFromPoints(new window.OpenSeadragon.Point(1, 0), true).x / this.size.width : 1;
   }
 
-  /** Show a plane of an image in tiles; the plane before stays until the new one has come. */
-  openTiles(image, plane, channels) {
-    const chosen = channels ? channels.join(",") : "";
-    const tiles = image.urls.tiles.replace("{plane}", plane).replace(/(channels=)[^&]*/, `$1${chosen}`);
-    return this.#open(image, {
-      width: image.width, height: image.height, tileSize: TILE, minLevel: 0,
-      maxLevel: Math.ceil(Math.log2(Math.max(image.width, image.height))),
-      getTileUrl: (level, x, y) => tiles.replace("{level}", level).replace("{x}", x).replace("{y}", y),
-    });
+  /** Where the picture's corner is on the screen, in pixels of the viewer. */
+  get corner() {
+    return this.osd.viewport.pixelFromPoint(new window.OpenSeadragon.Point(0, 0), true);
   }
 
-  /** Show one picture file. `under` keeps what is already there beneath it. */
-  openPicture(url, size, under = false) {
-    return this.#open(size, { type: "image", url }, under);
-  }
-
-  #open({ width, height }, tileSource, under = false) {
+  /** Show a source of that size; what was there stays until all of it has come, or, with `under`, for good. */
+  open({ width, height }, tileSource, under = false) {
     const { world } = this.osd;
     const same = this.size && this.size.width === width && this.size.height === height;
     if (!same) world.removeAll();
@@ -102,10 +91,9 @@ export class Viewer {
 
   #moved() {
     if (!this.size) return;
-    const { scale } = this;
+    const { scale, corner: { x, y } } = this;
     const smooth = scale * devicePixelRatio < 1.5;
     if (smooth !== this.smooth) this.osd.drawer.setImageSmoothingEnabled((this.smooth = smooth));
-    const { x, y } = this.osd.viewport.pixelFromPoint(new window.OpenSeadragon.Point(0, 0), true);
     this.shapes.setAttribute("transform", `translate(${x} ${y}) scale(${scale})`);
     $("#zoom-value").value = `${(scale * devicePixelRatio * 100).toPrecision(3) * 1} %`;
     this.#drawBar(scale);
