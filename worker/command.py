@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from worker.cards import Pool, devices_for, list_cards, worker_commands
 from worker.supervisor import Supervisor
 from zoo.errors import UserError
 from zoo.identifiers import is_slug
@@ -45,7 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder for downloads and unfinished results")
     parser.add_argument("--name", help="the worker's name, one of its own on each machine; default: the machine's")
-    parser.add_argument("--device", default="auto", help="cpu, gpu:0, gpu:1, ..., or auto (the default)")
+    parser.add_argument(
+        "--device", default="auto", help="cpu, gpu:0, gpu:1, ..., or auto (the default): a worker on every GPU"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -59,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def main(settings: Settings, name: str, server: str, token: str, device: str) -> int:
-    """Be a worker until SIGTERM or SIGINT; returns the exit status.
+    """Be a worker, or one on each of several GPUs, until SIGTERM or SIGINT; returns the exit status.
 
     Raises `BadWorkerName`, `BadDevice`, `NoServer`, `WorkerNameTaken`, and `BadToken` when the service refuses it.
     """
@@ -71,6 +74,11 @@ def main(settings: Settings, name: str, server: str, token: str, device: str) ->
         raise NoServer(f"{server!r} is not the address of a service.", "Give --server http://host:port.")
     os.umask(0o077)
     logging.basicConfig(level=logging.INFO, format=f"worker {name}: %(message)s")
+    devices = devices_for(device, list_cards, os.environ)
+    if len(devices) > 1:
+        logging.info("%d GPUs: one worker on each.", len(devices))
+        environment = settings.replace(worker_token=token).environment()
+        return Pool(worker_commands(name, server, str(settings.data), devices), os.environ | environment).run()
     with _own_name(Path(settings.workers_folder) / name):
         Supervisor(settings, name, server, token, device).run()
     return 0
