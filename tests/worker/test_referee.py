@@ -33,7 +33,7 @@ def referee(*arguments: str) -> str:
     environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "KERAS_BACKEND": "tensorflow"}
     environment |= {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
     command = [REFEREE, Path(__file__).parent / "referee.py", *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=540)
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
 
@@ -184,3 +184,48 @@ def test_operators_agree_with_the_standard_s_tool(tmp_path: Path) -> None:
             apart = np.abs(mine - theirs).max() if theirs.shape == mine.shape else "other shapes"
             wrong.append(f"{told[index]}, {each['tensor'].dtype}: {apart}")
     assert not wrong, f"{len(wrong)} of {len(cases)} differ:\n" + "\n".join(line[:600] for line in wrong[:12])
+
+
+@pytest.mark.timeout(600)
+def test_our_packages_pass_the_standard_s_own_test(tmp_path: Path) -> None:
+    """And others', with ONNX weights, pass both: what the referee accepts, our engine reproduces."""
+    from worker.check import reproduces
+    from worker.inference import ModelCache
+    from zoo.packages import read_package
+    from zoo.settings import Settings
+
+    seeds = sorted((ROOT / "zoo" / "seed").glob("*.zip"))
+    files = [*seeds, foreign_package(tmp_path)]
+    told = [json.loads(line) for line in referee("packages", *map(str, files)).splitlines() if line.startswith("{")]
+    assert [(each["package"], each["status"]) for each in told] == [(file.name, "passed") for file in files], told
+    models = ModelCache(Settings(cpu_threads=1), "cpu")
+    for file in files:
+        package = read_package(file, Settings())
+        for frames in [None, *package.variant_tests]:
+            found = reproduces(package, models, frames)
+            assert found.agrees, f"{file.name}, {frames or 'all'} planes: {found.text}"
+
+
+def foreign_package(folder: Path) -> Path:
+    """Channels first, 16 bits in, operators before and after the network that measure its input and its output."""
+    from standard_package import make_standard_package, onnx_weights, run_onnx, write_onnx
+
+    given = np.random.default_rng(3).integers(90, 4000, (1, 2, 48, 56)).astype(np.uint16)
+    before = [
+        {"id": "clip", "kwargs": {"min_percentile": 1.0, "max_percentile": 99.0, "axes": ["y", "x"]}},
+        {"id": "zero_mean_unit_variance", "kwargs": {"axes": ["channel", "y", "x"]}},
+    ]
+    after = [
+        {"id": "scale_linear", "kwargs": {"gain": [2.0, -1.0, 0.5], "offset": 0.25, "axis": "channel"}},
+        {"id": "sigmoid"},
+        {"id": "softmax", "kwargs": {"axis": "channel"}},
+    ]
+    low, high = np.quantile(given, [0.01, 0.99], axis=(0, 2, 3), keepdims=True, method="inverted_cdf")
+    plane = (given.clip(low, high) - given.mean()) / (given.std() + 1e-6)
+    network = write_onnx(folder / "network.onnx", channels=2, maps=3, activation="Identity")
+    maps = run_onnx(network, plane.astype(np.float32))
+    scaled = np.exp(1 / (1 + np.exp(-(maps * np.array([2, -1, 0.5]).reshape(1, 3, 1, 1) + 0.25))))
+    made = (scaled / scaled.sum(axis=1, keepdims=True)).astype(np.float32)
+    return make_standard_package(
+        folder / "foreign.zip", onnx_weights(network), given, made, preprocessing=before, postprocessing=after
+    )
