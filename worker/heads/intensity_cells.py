@@ -55,7 +55,8 @@ def cells_by_intensity(
         smooth = ndimage.gaussian_filter(smooth, smoothing, mode="nearest")
     level_of = smooth
     if spot_sigma > 0:
-        level_of = ndimage.grey_opening(smooth, 2 * math.ceil(SPOT_REACH * math.hypot(spot_sigma, smoothing)) + 1)
+        window = 2 * math.ceil(SPOT_REACH * math.hypot(spot_sigma, smoothing)) + 1
+        level_of = ndimage.grey_opening(smooth, (window, window))
     low, high = two_levels(level_of)
     if not high > low:
         return np.zeros(plane.shape, np.int32), np.zeros(plane.shape, np.float32)

@@ -19,6 +19,7 @@ from scipy import ndimage
 from scipy.spatial import KDTree
 
 from worker.heads.decoded import Points
+from worker.heads.spot_noise import AT_ONCE, BLOCK, answer_noise, noise_around, noise_at
 
 # Scales apart by this factor lose at most a few per cent of a spot's answer between two of them.
 SCALE_STEP = 1.3
@@ -26,6 +27,8 @@ SCALE_STEP = 1.3
 EVEN_SNR = 6.0
 # The flatter curvature of a round spot is at least this part of the steeper one; along an edge it is near 0.
 ROUNDNESS = 0.3
+# Two and a half sigmas from a spot the filter answers nothing; along an edge it does on both sides, as much as here.
+ALONG, ALONG_SIGMAS, DIRECTIONS = 0.4, 2.5, 8
 # Beside an edge the plane falls, over a length of sigma, by half of what the filter answers more than the wider
 # surroundings do; on a spot it is level, or falls as they do.
 STEEPEST, SURROUNDINGS = 0.35, 3.0
@@ -33,15 +36,7 @@ STEEPEST, SURROUNDINGS = 0.35, 3.0
 LARGER, SMALLER = 1.02, 1.08
 # Of two spots nearer than this part of the larger radius the weaker is the stronger one's shadow.
 APART = 0.8
-BLOCK = 64
-MAD_TO_SIGMA = 1.4826
-# Noise is never taken for less than this part of the strongest answer: images without any noise have rounding errors.
-LEAST_NOISE = 0.003
-# Where a part of the plane is quieter than the whole, as outside cells, its noise still is at least this part of it.
-QUIETEST = 0.2
 TRUNCATE = 4.0
-# Pixels gathered at a time, which bounds the memory.
-AT_ONCE = 2**21
 
 
 def find_spots(
@@ -66,14 +61,18 @@ def find_spots(
     sigmas = scales(sigma_min, max(sigma_min, sigma_max))
     answers = (log_answers if method == "log" else dog_answers)(plane, sigmas)
     noise = answer_noise(answers)
-    found = _strong(answers, noise, EVEN_SNR * threshold / max(1 - threshold, 1e-6))
+    least_snr = EVEN_SNR * threshold / max(1 - threshold, 1e-6)
+    found = _strong(answers, noise, least_snr)
     found = found[_local_maxima(answers, found)]
     found = found[_roundness(answers, found) >= ROUNDNESS]
+    found = found[_along(answers, found, sigmas) <= ALONG * answers[tuple(found.T)]]
     found = found[_slope(plane, found, sigmas) <= STEEPEST * answers[tuple(found.T)]]
     xy, sigma = _refined(answers, found, sigmas)
     order = _apart(xy, sigma * math.sqrt(2), answers[tuple(found.T)])
     found, xy, sigma = found[order], xy[order], sigma[order]
-    snr = answers[tuple(found.T)] / _noise_at(noise, found)
+    snr = answers[tuple(found.T)] / np.maximum(noise_at(noise, found), noise_around(answers, found, sigmas))
+    sure = snr >= least_snr
+    found, xy, sigma, snr = found[sure], xy[sure], sigma[sure], snr[sure]
     parent = np.zeros(len(found), np.int32) if labels is None else labels[found[:, 1], found[:, 2]].astype(np.int32)
     return Points(xy, sigma * math.sqrt(2), snr / (snr + EVEN_SNR), snr, parent)
 
@@ -121,34 +120,6 @@ def _smoothed(plane: np.ndarray, sigmas: np.ndarray) -> Iterator[np.ndarray]:
         yield plane
 
 
-def answer_noise(answers: np.ndarray) -> np.ndarray:
-    """(sigma, block y, block x) float64: the standard deviation of the answers without spots, from their median size.
-
-    Blocks are of BLOCK pixels from the plane's corner; what is left over at the right and below belongs to the last.
-    """
-    scales, height, width = answers.shape
-    rows, columns = (max(1, side // BLOCK) for side in (height, width))
-    noise = np.empty((scales, rows, columns))
-    # Every second pixel of every second row will do: neighbours say nearly the same.
-    for scale, answer in enumerate(answers):
-        sizes = np.abs(answer[::2, ::2])
-        inner = sizes[: rows * BLOCK // 2, : columns * BLOCK // 2]
-        tall, wide = inner.shape[0] // rows, inner.shape[1] // columns
-        blocks = inner.reshape(rows, tall, columns, wide).swapaxes(1, 2).reshape(rows, columns, -1)
-        noise[scale] = ndimage.median_filter(np.median(blocks, axis=-1) * MAD_TO_SIGMA, 3, mode="nearest")
-    whole = np.median(noise, axis=(1, 2), keepdims=True)
-    strongest = answers.max(axis=(1, 2), initial=0)[:, None, None]
-    least = np.maximum(np.maximum(QUIETEST * whole, LEAST_NOISE * strongest), np.finfo(np.float32).tiny)
-    return np.maximum(noise, least)
-
-
-def _noise_at(noise: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """The noise at (n, 3) scale, y, x: linear between the middles of the blocks."""
-    scale, y, x = found.T
-    places = [scale, (y + 0.5) / BLOCK - 0.5, (x + 0.5) / BLOCK - 0.5]
-    return ndimage.map_coordinates(noise, places, order=1, mode="nearest")
-
-
 def _strong(answers: np.ndarray, noise: np.ndarray, least_snr: float) -> np.ndarray:
     """(n, 3) int64 scale, y, x of all answers of at least `least_snr` times the noise, but for the outer scales."""
     found = []
@@ -160,7 +131,7 @@ def _strong(answers: np.ndarray, noise: np.ndarray, least_snr: float) -> np.ndar
         y, x = np.nonzero(answers[scale] >= least.astype(np.float32)[rows][:, columns])
         found.append(np.stack([np.full(y.size, scale), y, x], axis=1))
     candidates = np.concatenate(found)
-    return candidates[answers[tuple(candidates.T)] >= least_snr * _noise_at(noise, candidates)]
+    return candidates[answers[tuple(candidates.T)] >= least_snr * noise_at(noise, candidates)]
 
 
 def _local_maxima(answers: np.ndarray, found: np.ndarray) -> np.ndarray:
@@ -197,6 +168,22 @@ def _roundness(answers: np.ndarray, found: np.ndarray) -> np.ndarray:
     xy = (at(-1, 1) + at(1, -1) - at(-1, -1) - at(1, 1)) / 4
     mean, spread = (yy + xx) / 2, np.hypot((yy - xx) / 2, xy)
     return np.divide(mean - spread, mean + spread, out=np.zeros_like(mean), where=mean + spread > 0)
+
+
+def _along(answers: np.ndarray, found: np.ndarray, sigmas: np.ndarray) -> np.ndarray:
+    """The largest mean of the answers on either side of (n, 3) scale, y, x, over DIRECTIONS that halve the circle."""
+    most = np.full(len(found), -np.inf)
+    scale, y, x = found.T
+    reach = ALONG_SIGMAS * sigmas[scale]
+    _, height, width = answers.shape
+    for angle in np.arange(DIRECTIONS) * np.pi / DIRECTIONS:
+        dy, dx = np.rint(reach * np.sin(angle)).astype(np.int64), np.rint(reach * np.cos(angle)).astype(np.int64)
+        sides = [
+            answers[scale, np.clip(y + side * dy, 0, height - 1), np.clip(x + side * dx, 0, width - 1)]
+            for side in (-1, 1)
+        ]
+        most = np.maximum(most, np.add(*sides) / 2)
+    return most
 
 
 def _slope(plane: np.ndarray, found: np.ndarray, sigmas: np.ndarray) -> np.ndarray:
