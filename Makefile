@@ -74,6 +74,7 @@ bench: install
 	$(BIN)/python -m benchmarks.start_up
 	$(BIN)/python -m benchmarks.preview_latency
 	$(BIN)/python -m benchmarks.tiled_engine
+	$(BIN)/python -m benchmarks.streaming
 
 # What was installed and cached goes; data/ stays.
 clean:

@@ -1,77 +1,121 @@
-"""The tiled engine on a large plane beside a bare `tf.function` loop over the same tiles, each in its own process."""
+"""Our engine, a bare loop of the framework and bioimageio.core side by side: the same weights, tiles and threads, for a
+Keras and an ONNX network, on planes of several sizes; every measurement in a process of its own.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
-import resource
+import os
 import statistics
 import subprocess
 import sys
-import time
+import tempfile
+from pathlib import Path
 from typing import Any
 
-from benchmarks.pictures import network_input, picture, seed_package
+import numpy as np
+
+from benchmarks.plain_network import FRAMEWORKS, HALO, STEP, write_package
 from benchmarks.table import print_table, verdict
+from worker.tiles import make_grid
 
-RATIO_LIMIT = 0.9
-WAYS = ("bare loop", "engine")
-
-
-def measure(way: str, side: int) -> dict[str, float]:
-    """MP/s of one pass over a plane of `side` squared pixels, and the peak resident memory of this process in MiB."""
-    import tensorflow as tf
-
-    from worker.inference import ModelCache, automatic_tile
-    from worker.tiles import make_grid, pad_to
-    from zoo.settings import Settings
-
-    package = seed_package()
-    model = ModelCache(Settings()).get(package)
-    plane = network_input(package, picture(package, side))
-    grid = make_grid(plane.shape[:2], tile=automatic_tile(plane.shape[:2]), stride=package.stride, halo=package.halo)
-    padded = pad_to(plane, grid.padded)
-    # The tile's own shape is warm in both ways.
-    network: Any = model.network()
-    forward = network.forward
-    forward(tf.constant(grid.tiles[0].cut(padded, grid.window)[None])).numpy()
-    started = time.perf_counter()
-    if way == "engine":
-        model.predict(plane, lambda done, tiles: None, lambda line: None)
-    else:
-        for tile in grid.tiles:
-            forward(tf.constant(tile.cut(padded, grid.window)[None])).numpy()
-    seconds = time.perf_counter() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
-    return {"seconds": seconds, "rate": side * side / 1e6 / seconds, "peak": peak, "tiles": len(grid.tiles)}
+RATIO_LIMIT = 0.95
+ROOT = Path(__file__).parent.parent
+REFEREE = ROOT / ".venv" / "referee" / "bin" / "python"
+BARE, ENGINE, CORE = "bare loop", "engine", "bioimageio.core"
 
 
-def in_own_process(way: str, side: int) -> dict[str, Any]:
-    arguments = [sys.executable, "-m", "benchmarks.tiled_engine", "--way", way, "--side", str(side)]
-    answer = subprocess.run(arguments, stdout=subprocess.PIPE, check=True)
+def write_tiles(path: Path, side: int, tile: int) -> int:
+    """The tiles of a plane for all ways; returns how many."""
+    grid = make_grid((side, side), tile=tile, stride=STEP, halo=HALO)
+    tiles = [(each.y, each.x, each.core_y, each.core_x) for each in grid.tiles]
+    path.write_text(json.dumps({"tile": tile, "window": grid.window, "tiles": tiles}))
+    return len(tiles)
+
+
+def measure(
+    way: str, package: Path, framework: str, side: int, tiles: Path, referee: Path, keep: Path
+) -> dict[str, Any]:
+    """Seconds, MP/s and peak resident bytes of one pass."""
+    interpreter = str(referee) if way == CORE else sys.executable
+    command = [interpreter, str(ROOT / "benchmarks" / "engine_ways.py"), "--way", way, "--package", str(package)]
+    command += ["--framework", framework, "--side", str(side), "--tiles", str(tiles), "--keep", str(keep)]
+    words = {
+        "PYTHONPATH": str(ROOT),
+        "KERAS_BACKEND": "tensorflow",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "CUDA_VISIBLE_DEVICES": "",
+    }
+    answer = subprocess.run(command, capture_output=True, env=os.environ | words, text=True, check=False)
+    if answer.returncode:
+        raise SystemExit(f"{way} failed:\n{answer.stderr[-2000:]}")
     measured: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])
     return measured
 
 
+def difference(one: Path, other: Path) -> float:
+    """The largest difference of two arrays, read piece by piece, but for a halo along the plane's border, beyond which
+    bioimageio.core reflects the plane before the network sees it.
+    """
+    first, second = (np.load(path, mmap_mode="r")[HALO:-HALO, HALO:-HALO] for path in (one, other))
+    return max(
+        float(np.abs(first[top : top + 256] - second[top : top + 256]).max()) for top in range(0, len(first), 256)
+    )
+
+
+def compare(framework: str, side: int, tile: int, rounds: int, referee: Path | None) -> bool:
+    """Print the table of one network on one size; returns whether every ratio is reached."""
+    ways = [BARE, ENGINE] + ([CORE] if referee else [])
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        package = write_package(folder, framework)
+        count = write_tiles(folder / "tiles.json", side, tile)
+        found: dict[str, list[dict[str, Any]]] = {way: [] for way in ways}
+        for turn in range(rounds):
+            # In turn, and each round beginning with another: what else runs on the machine meets all of them.
+            for way in ways[turn % len(ways) :] + ways[: turn % len(ways)]:
+                keep = folder / f"{ways.index(way)}.npy"
+                found[way].append(
+                    measure(way, package, framework, side, folder / "tiles.json", referee or Path(), keep)
+                )
+        apart = {way: difference(folder / f"{ways.index(way)}.npy", folder / "0.npy") for way in ways}
+    rate = {way: statistics.median(one["rate"] for one in found[way]) for way in ways}
+    ratios = {way: statistics.median(a["rate"] / b["rate"] for a, b in zip(found[ENGINE], found[way], strict=True))
+              for way in ways if way != ENGINE}  # fmt: skip
+    limits = {BARE: RATIO_LIMIT, CORE: 1.0}
+    print_table(
+        f"{framework}, {side} x {side} pixels in {count} tiles, median of {rounds}",
+        [
+            (way, f"{rate[way]:.2f} MP/s",
+             f"peak {max(one['peak'] for one in found[way]) / 2**20:.0f} MiB, differs by {apart[way]:.1e}")
+            for way in ways
+        ]
+        + [
+            (f"engine / {way}", f"{ratio:.3f}", verdict(ratio, limits[way], at_most=False))
+            for way, ratio in ratios.items()
+        ],
+    )  # fmt: skip
+    return all(ratio >= limits[way] for way, ratio in ratios.items())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.tiled_engine", description=__doc__)
-    parser.add_argument("--side", type=int, default=4096, help="side of the plane in pixels (default: 4096)")
+    parser.add_argument("--sides", type=int, nargs="+", default=[1024, 4096, 8192], help="of the planes, in pixels")
+    parser.add_argument("--frameworks", nargs="+", choices=FRAMEWORKS, default=FRAMEWORKS)
+    parser.add_argument("--tile", type=int, default=512, help="side of the tiles without halo (default: 512)")
     parser.add_argument("--rounds", type=int, default=3, help="measurements of each way, in turn (default: 3)")
-    parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
+    parser.add_argument("--referee", type=Path, default=REFEREE, help="a Python that has bioimageio.core")
     arguments = parser.parse_args()
-    if arguments.way:
-        print(json.dumps(measure(arguments.way, arguments.side)))
-        return
-    rounds = [{way: in_own_process(way, arguments.side) for way in WAYS} for _ in range(arguments.rounds)]
-    rate = {way: statistics.median(one[way]["rate"] for one in rounds) for way in WAYS}
-    peak = {way: max(one[way]["peak"] for one in rounds) for way in WAYS}
-    ratio = statistics.median(one["engine"]["rate"] / one["bare loop"]["rate"] for one in rounds)
-    tiles = rounds[0]["engine"]["tiles"]
-    print_table(
-        f"{arguments.side} x {arguments.side} pixels in {tiles} tiles, median of {arguments.rounds}",
-        [(way, f"{rate[way]:.3f} MP/s", f"peak memory {peak[way]:.0f} MiB") for way in WAYS]
-        + [("engine / bare loop", f"{ratio:.3f}", verdict(ratio, RATIO_LIMIT, at_most=False))],
-    )
+    referee = arguments.referee if arguments.referee.exists() else None
+    if referee is None:
+        print("bioimageio.core is not installed: `install/packages.sh referee` makes its environment")
+    reached = [
+        compare(framework, side, arguments.tile, arguments.rounds, referee)
+        for framework in arguments.frameworks
+        for side in arguments.sides
+    ]
+    raise SystemExit(0 if all(reached) else 1)
 
 
 if __name__ == "__main__":
