@@ -86,6 +86,27 @@ def test_keras_and_its_reviewed_formats_agree(tmp_path: Path, models: ModelCache
         assert found.difference < 1e-5
 
 
+def test_a_keras_network_of_one_size_is_given_that_size(tmp_path: Path, models: ModelCache) -> None:
+    import keras
+
+    free = keras_network()
+    inputs = keras.Input((64, 64, 1))
+    fixed = keras.Model(inputs, free(inputs))
+    fixed.save(tmp_path / "network.keras")
+    given = RNG.uniform(0, 1, (1, 64, 64, 1)).astype(np.float32)
+    entry = {"source": tmp_path / "network.keras", "keras_version": "3.15.1", "backend": ["tensorflow", "2.21.0"]}
+    out = tmp_path / "model.zip"
+    made = np.asarray(fixed(given))
+    package = read_package(make_standard_package(out, {"keras_v3": entry}, given, made, axes="byxc", size=64), SETTINGS)
+    assert reproduces(package, models).agrees
+    assert models.get(package).network().window == (64, 64)
+    plane = RNG.uniform(0, 1, (100, 90, 1)).astype(np.float32)
+    expected = np.asarray(free(plane[None]))[0]
+    found = predicted(models.get(package), plane)
+    # The plane is reflected to whole windows, where its own border had zeros.
+    np.testing.assert_allclose(found[:98, :88], expected[:98, :88], atol=1e-5)
+
+
 def test_a_wrong_test_output_is_found_out(tmp_path: Path, models: ModelCache) -> None:
     file = write_onnx(tmp_path / "network.onnx")
     given = RNG.uniform(0, 1, (1, 1, 40, 40)).astype(np.float32)
