@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, request, stream_with_context
 
 from scheduler.contract import FINAL_STATES
 from scheduler.jobs import JobMissing
@@ -39,9 +39,8 @@ def stream_job(uuid: str) -> Response:
     job = known_job(uuid)
     if not parts.streams.acquire(blocking=False):
         raise TooManyStreams("Too many pages are watching live.", "Ask for the job itself every few seconds.")
-    response = Response(
-        _stream(parts, job, viewer, request.headers.get("Last-Event-ID", "")), mimetype="text/event-stream"
-    )
+    events = _stream(parts, job, viewer, request.headers.get("Last-Event-ID", ""))
+    response = Response(stream_with_context(events), mimetype="text/event-stream")
     # Also called when the client leaves before the first event, when the generator never started.
     response.call_on_close(parts.streams.release)
     response.headers["X-Accel-Buffering"] = "no"
