@@ -56,13 +56,14 @@ def words(head: Mapping[str, Any]) -> dict[str, str]:
 
 def _classes(head: Mapping[str, Any], counts: Mapping[str, int], colour: str | None) -> list[dict[str, Any]]:
     said = words(head)
-    own = {str(one.get("object")): one.get("colour") for one in head.get("classes") or []}
+    own = {str(one["object"]): one["colour"].lower() for one in head.get("classes") or [] if one.get("colour")}
     if len(said) == 1 and colour:
-        own[next(iter(said))] = colour
+        own[next(iter(said))] = colour.lower()
     if counts and not said.keys() & counts.keys():
         said = {}
-    names = list(dict.fromkeys([*said, *counts]))
+    # What the head has no word for are the cells around its spots: they lie beneath.
+    names = [*(name for name in counts if name not in said), *said]
+    free = iter(one for one in COLOURS * len(names) if one not in own.values())
     return [
-        {"name": name, "objects": said.get(name, f"{name}s"), "colour": own.get(name) or COLOURS[index % len(COLOURS)]}
-        for index, name in enumerate(names)
+        {"name": name, "objects": said.get(name, f"{name}s"), "colour": own.get(name) or next(free)} for name in names
     ]

@@ -29,9 +29,9 @@ def compact(job: Mapping[str, Any]) -> Path:
     """A gzipped JSON file {columns, titles, measures, scores, rows, outlines, …}; raises NotFound without a result.
 
     `rows` are those of objects.csv, empty cells as null; `titles` say its columns in words; `measures` are the columns
-    that are worth a histogram; `scores` the range of theirs. `outlines` has for each row its rings or null: a ring is the x and y of its first corner
-    in pixels of the region, then the step from each corner to the next. `colours` has one for each row: that of its
-    class, or, when `own`, one that its neighbours lack.
+    that are worth a histogram; `scores` the range of theirs. `outlines` has for each row its rings or null: a ring is
+    the x and y of its first corner in pixels of the region, then the step from each corner to the next. `colours` has
+    one for each row: that of its class, or, when `own`, one that its neighbours lack.
     """
     table, shapes = (file_of(job, name)["sha256"] for name in ("objects.csv", "objects.geojson"))
     left, top = job["source"]["roi"][:2]

@@ -13,9 +13,10 @@ from web.api import openapi, query
 from web.api.jobs import known_job
 from web.errors import NotFound
 from web.job_view import view_here
+from web.model_settings import roles, settings_data
 from web.service import SOFTWARE_VERSION, service
 from zoo.catalogue import FACETS
-from zoo.preview_settings import PREVIEW_SETTINGS
+from zoo.preview_settings import INPUT_BY_NAME
 
 blueprint = Blueprint("pages", __name__)
 
@@ -47,12 +48,14 @@ def model(id: str) -> str:
 @blueprint.get("/try")
 def try_page() -> str:
     visitors.visitor()
-    found = service().catalogue.search(page_size=GALLERY_MODELS)
+    models = [item.body for item in service().catalogue.search(page_size=GALLERY_MODELS).items]
     return _page(
         "try.html",
         "Try a model",
-        models=[item.body for item in found.items],
-        settings_definitions=[setting.to_json() for setting in PREVIEW_SETTINGS],
+        models=models,
+        roles=roles,
+        settings=settings_data(models),
+        inputs=INPUT_BY_NAME,
         roi_pixels=service().settings.roi_pixels,
     )
 

@@ -21,14 +21,6 @@ export function svg(tag, attributes = {}, ...children) {
   return element;
 }
 
-/** Put the server's present drawing of an element in its place; `address` is the page to take it from. */
-export async function redraw(selector, address) {
-  const answer = await fetch(address);
-  if (!answer.ok) throw new Error(`Zooscope answered ${answer.status}.`);
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  $(selector).replaceWith($(selector, page));
-}
-
 /** Put an error where its cause is: the sentence, then what to do; null takes it away. */
 export function showError(element, error) {
   element.hidden = !error;

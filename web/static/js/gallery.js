@@ -1,5 +1,6 @@
 /** The gallery: searching and filtering without leaving the page, and a file dropped on it goes to the try page. */
-import { $, redraw, settled } from "./dom.js";
+import { $, settled } from "./dom.js";
+import { redraw } from "./redraw.js";
 import { acceptFiles } from "./drop.js";
 
 const form = $("#gallery-filters");

@@ -61,13 +61,28 @@ export function imageStep({ state, viewer, got, changed }) {
   $("#pixel-unit").onchange = readPixelSize;
   const sayPixelSize = () => { $("#pixel-size-hint").textContent = SOURCES[state.pixelSizeFrom]; };
 
-  function drawChannels({ rgb, channels, channel_names: names }) {
-    $("#channels").hidden = rgb || channels < 2;
-    $("#channel-chips").replaceChildren(...Array.from({ length: channels }, (_, index) => {
-      const box = h("input", { type: "checkbox", value: index, change: pickChannels });
-      box.checked = !state.channels || state.channels.includes(index);
-      return h("label", { class: "chip" }, box, names[index] || `Channel ${index + 1}`);
-    }));
+  /** A choice of channels, or, for a model that has a use for each of its own, one for each use. */
+  function channels(model = null) {
+    if (!state.image) return;
+    const { rgb, channels: many, channel_names: names } = state.image;
+    const uses = model && many > 1 ? model.dataset.roles.split(",").slice(0, many) : null;
+    if (state.byRole && !uses) state.channels = null;
+    if (uses && state.channels?.length !== uses.length) state.channels = uses.map((_, index) => index);
+    state.byRole = uses ? model.value : null;
+    const name = (index) => names[index] || (rgb ? ["Red", "Green", "Blue"][index] : `Channel ${index + 1}`);
+    const all = Array.from({ length: many }, (_, index) => index);
+    $("#channels").hidden = many < 2 || (rgb && !uses);
+    $("#channel-chips").replaceChildren(...(uses ? uses.map((use, at) => h("label", { class: "chip" }, `${use[0].toUpperCase()}${use.slice(1)}`,
+      h("select", { change: pickUses }, ...all.map((index) => h("option", { value: index, selected: state.channels[at] === index }, name(index))))))
+      : all.map((index) => {
+        const box = h("input", { type: "checkbox", value: index, change: pickChannels });
+        box.checked = !state.channels || state.channels.includes(index);
+        return h("label", { class: "chip" }, box, name(index));
+      })));
+  }
+  function pickUses() {
+    state.channels = $$("#channel-chips select").map((select) => Number(select.value));
+    changed("channels");
   }
   function pickChannels() {
     const boxes = $$("#channel-chips input");
@@ -100,7 +115,7 @@ export function imageStep({ state, viewer, got, changed }) {
     $("#plane-control").hidden = image.planes < 2;
     Object.assign($("#plane"), { max: image.planes - 1, value: state.plane });
     sayPlane();
-    drawChannels(image);
+    channels();
     $("#samples").open = false;
     $("#step-image").classList.add("ready");
     $("#step-image").open = !um;
@@ -108,8 +123,8 @@ export function imageStep({ state, viewer, got, changed }) {
   }
   /** Show the plane in tiles. */
   function tiles() {
-    const { image, plane, channels } = state;
-    const url = image.urls.tiles.replace("{plane}", plane).replace(/(channels=)[^&]*/, `$1${channels ? channels.join(",") : ""}`);
+    const { image, plane, byRole, channels: some } = state;
+    const url = image.urls.tiles.replace("{plane}", plane).replace(/(channels=)[^&]*/, `$1${some && !byRole ? some.join(",") : ""}`);
     const { width, height } = image;
     return viewer.open(image, { width, height, tileSize: TILE, minLevel: 0, maxLevel: Math.ceil(Math.log2(Math.max(width, height))),
       getTileUrl: (level, x, y) => url.replace("{level}", level).replace("{x}", x).replace("{y}", y),
@@ -117,5 +132,5 @@ export function imageStep({ state, viewer, got, changed }) {
   }
 
   listEarlier();
-  return { show, takeSample, tiles };
+  return { show, takeSample, tiles, channels };
 }

@@ -1,6 +1,7 @@
 /** My previews: select, open, delete with a few seconds to think better of it. */
 import { api } from "./api.js";
-import { $, $$, redraw, showError } from "./dom.js";
+import { $, $$, showError } from "./dom.js";
+import { redraw } from "./redraw.js";
 import { count, sayTimes } from "./units.js";
 
 const UNDO_MS = 7000;

@@ -3,10 +3,10 @@ import { $, h, settled, svg } from "./dom.js";
 import { number } from "./units.js";
 
 const DASHES = [[], [7, 3], [2, 3], [8, 3, 2, 3]]; // by class: meaning is never in colour alone
-const LIVE = 400; // objects drawn anew while the picture moves; more of them wait until it rests
+const LIVE = 400; // objects; so many are drawn anew while the picture moves
 const REST_MS = 90;
-const STROKED = 1500; // objects drawn with smooth lines and dark edges; more of them pixel by pixel
-const LABEL_PX = 24; // an object at least so wide has its number written on it
+const STROKED = 1500; // objects; so many have smooth lines and dark edges
+const LABEL_PX = 24; // least width of an object with its number on it
 const probe = document.createElement("canvas").getContext("2d");
 
 export class ObjectLayer {
@@ -26,13 +26,13 @@ export class ObjectLayer {
     objects.watch(() => this.draw());
   }
 
-  /** What is drawn changes: {style, labels, on}. */
+  /** Change {style, labels, on}. */
   set(what) {
     Object.assign(this, what);
     this.draw();
   }
 
-  /** Where drawing is slow, what is drawn moves along with the picture, and is drawn anew once that rests. */
+  /** Many objects move along with the picture as they are, and are drawn anew once it rests. */
   #moved() {
     if (this.canvas.dataset.drawn < LIVE) return this.draw();
     const { scale, corner: { x, y } } = this.viewer;
@@ -112,7 +112,7 @@ export class ObjectLayer {
     pen.putImageData(image, 0, 0);
   }
 
-  /** Write on the objects: spots of a cell, score of a box, id of a region. */
+  /** Spots of a cell, score of a box, id of a region. */
   #write(pen, seen) {
     const { drawn: { scale, x, y }, objects: { shape } } = this;
     Object.assign(pen, { font: "600 12px system-ui, sans-serif", textAlign: "center", textBaseline: "middle", fillStyle: "#fff", strokeStyle: "#000c", lineWidth: 3 });

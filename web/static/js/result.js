@@ -1,6 +1,7 @@
 /** One page for the whole life of a job: waiting, done, failed, cancelled; it changes without a reload. */
 import { api } from "./api.js";
-import { $, $$, pageData, redraw, showError } from "./dom.js";
+import { $, $$, pageData, showError } from "./dom.js";
+import { redraw } from "./redraw.js";
 import { showResult } from "./result_view.js";
 import { count, sayTimes, seconds } from "./units.js";
 import { Viewer } from "./viewer.js";

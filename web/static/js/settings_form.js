@@ -1,66 +1,104 @@
-/** Step 4 of a preview: the settings of the chosen models. The server draws them all; here they are shown, read, marked. */
-import { $, $$ } from "./dom.js";
+/** Step 4 of a preview: the settings of the chosen models. What all have alike stands once, the rest by model. */
+import { $, $$, h, showError } from "./dom.js";
 import { count } from "./units.js";
 
-/** `values` holds what differs from the defaults; `changed()` is called when it does. */
-export function settingsForm(values, changed) {
-  const fields = $$(".setting");
-  const input = (field) => $("input, select", field);
-  const suits = (field, head) => !field.dataset.heads || field.dataset.heads.split(" ").includes(head);
-  let presets = {}; // what the first chosen model's head says instead of the common defaults
+const OPEN = 3; // settings shown without asking for more
 
-  const preset = ({ dataset }) => String(presets[dataset.name] ?? dataset.default);
+/** `values` holds what differs from the defaults, by name for all models, by "name@model" for one; `depth()` is the image's. */
+export function settingsForm({ definitions: list, models }, values, depth, changed) {
+  const definitions = Object.fromEntries(list.map((one) => [one.name, one]));
+  let chosen = [];
+  let fields = [];
 
-  /** Show the settings of models, given as their checkboxes. */
-  function show(models) {
-    presets = models.length ? JSON.parse(models[0].dataset.presets) : {};
-    for (const field of fields) {
-      field.hidden = !models.some((model) => suits(field, model.dataset.head));
-      const { name } = field.dataset;
-      if (String(values[name]) === preset(field)) delete values[name];
-      input(field).value = values[name] ?? preset(field);
-    }
-    $("#no-settings").hidden = models.length > 0;
-    $("#more-settings").hidden = !models.length;
-    $("#step-settings").classList.toggle("ready", models.length > 0);
-    mark();
+  const setting = (id, name) => models[id][name] && { ...definitions[name], ...models[id][name] };
+  const text = (value) => String(value ?? "");
+  const value = (id, name) => values[`${name}@${id}`] ?? values[name];
+
+  /** What to send for a model. */
+  const of = (id) => Object.fromEntries(Object.keys(models[id] || {}).map((name) => [name, value(id, name)])
+    .filter(([name, given]) => given !== undefined && text(given) !== text(setting(id, name).default)));
+
+  /** The settings of some models as one field. */
+  function field(name, ids) {
+    const key = ids.length === chosen.length ? name : `${name}@${ids[0]}`;
+    const { label, kind, help, unit, choices, labels, minimum, maximum, optional } = setting(ids[0], name);
+    const presets = [...new Set(ids.map((id) => text(setting(id, name).default)))];
+    const preset = presets.length > 1 ? "" : presets[0]; // empty: each model its own
+    const now = text(value(ids[0], name) ?? preset);
+    const id = `setting-${key.replace(/\W/g, "-")}`;
+    const lacks = (choice) => name === "frames" && Math.max(...choice.split("+")) > depth();
+    const option = (choice) => h("option", { value: choice, selected: choice === now }, labels[choices.indexOf(choice)] || "each model's own");
+    const input = kind === "choice" ? h("select", { id }, ...presets[1] ? [option("")] : [], ...choices.filter((choice) => !lacks(choice) || choice === now).map(option))
+      : h("input", { id, type: "number", min: minimum, max: maximum, step: kind === "integer" ? 1 : "any", value: now,
+        placeholder: presets.length > 1 ? presets.join(" or ") : optional && "automatic" });
+    const missing = kind === "choice" && choices.filter(lacks).filter((choice) => !choice.includes("+"));
+    const reason = missing?.length ? ` ${missing.join(" and ")} planes need a stack of at least ${missing[0]}; this image has ${count(depth(), "plane")}.` : "";
+    const [mark, note] = [h("span", { class: "changed-mark" }), h("p", { class: "error-note", role: "alert", hidden: true })];
+    const reset = h("button", { type: "button", class: "button small quiet", "aria-label": `Reset ${label}`, click: () => put(preset) }, "Reset");
+    input.setAttribute("aria-describedby", `${id}-help`);
+    const element = h("div", { class: "field setting", }, h("div", { class: "setting-head" }, h("label", { for: id }, label, " ", mark), reset),
+      h("span", { class: "with-unit" }, input, unit && h("span", { class: "unit" }, unit)), h("p", { class: "hint", id: `${id}-help` }, help + reason), note);
+    const put = (given) => {
+      for (const each of [key, ...ids.map((one) => `${name}@${one}`)]) delete values[each];
+      if (given !== preset) values[key] = given === "" || Number.isNaN(Number(given)) || kind === "choice" ? given : Number(given);
+      input.value = given;
+      remark();
+      changed();
+    };
+    const remark = () => {
+      const differs = text(value(ids[0], name) ?? preset) !== preset;
+      element.classList.toggle("changed", differs);
+      mark.textContent = differs ? `changed, default ${labels[choices.indexOf(preset)] || preset || (presets[1] ? "each model's own" : "automatic")}` : "";
+      reset.hidden = !differs;
+      sum();
+    };
+    input.onchange = () => put(input.validity.badInput ? "?" : input.value || preset);
+    return { name, ids, key, element, note, remark };
   }
 
-  function read(field) {
-    const element = input(field);
-    const wrong = !element.checkValidity();
-    element.setAttribute("aria-invalid", wrong);
-    if (wrong) return element.reportValidity();
-    if (element.value === "") element.value = preset(field);
-    const value = element.type === "number" && element.value ? String(Number(element.value)) : element.value;
-    if (value === preset(field)) delete values[field.dataset.name];
-    else values[field.dataset.name] = value === "" || Number.isNaN(Number(value)) ? value : Number(value);
-    mark();
-    return changed();
+  /** Show the settings of models, given by id. */
+  function show(ids) {
+    chosen = ids;
+    const names = Object.keys(definitions);
+    const alike = (name) => new Set(ids.map((id) => models[id][name] && JSON.stringify(setting(id, name).choices))).size === 1;
+    const common = names.filter((name) => ids.length && models[ids[0]][name] && alike(name)).map((name) => field(name, ids));
+    const others = names.filter((name) => !common.some((one) => one.name === name));
+    const groups = ids.map((id) => others.filter((name) => models[id][name]).map((name) => field(name, [id])));
+    const open = common.filter(({ name }) => !definitions[name].advanced).slice(0, OPEN);
+    fields = [...common, ...groups.flat()];
+    $("#open-settings").replaceChildren(...open.map(({ element }) => element));
+    $("#more-settings div").replaceChildren(...common.filter((one) => !open.includes(one)).map(({ element }) => element),
+      ...groups.map((group, i) => group.length && h("fieldset", { class: "more-settings" }, h("legend", {}, `Only ${$(`[name=model][value="${ids[i]}"]`).dataset.name}`), ...group.map(({ element }) => element))).filter(Boolean));
+    $("#no-settings").hidden = ids.length > 0;
+    $("#more-settings").hidden = !ids.length;
+    $("#step-settings").classList.toggle("ready", ids.length > 0);
+    fields.forEach(({ remark }) => remark());
+    sum();
   }
 
-  function mark() {
-    const differ = fields.filter((field) => !field.hidden && field.dataset.name in values);
-    for (const field of fields) {
-      field.classList.toggle("changed", differ.includes(field));
-      $(".changed-mark", field).textContent = differ.includes(field) ? `changed, default ${preset(field) || "automatic"}` : "";
-    }
-    $("#settings-reset").hidden = !differ.length;
-    $("#settings-summary").textContent = differ.length ? count(differ.length, "change") : "defaults";
+  function sum() {
+    const differ = $$(".setting.changed").length;
+    $("#settings-reset").hidden = !differ;
+    $("#settings-summary").textContent = differ ? count(differ, "change") : "defaults";
   }
 
-  for (const field of fields) input(field).onchange = () => read(field);
   $("#settings-reset").onclick = () => {
-    for (const field of fields) {
-      delete values[field.dataset.name];
-      input(field).value = preset(field);
-    }
-    mark();
+    for (const { key } of fields) delete values[key];
+    show(chosen);
     changed();
   };
 
-  /** What to send for models with this head; without a head, what every model understands. */
-  const forHead = (head) => Object.fromEntries(fields.filter((field) => field.dataset.name in values && suits(field, head))
-    .map(({ dataset: { name } }) => [name, values[name]]));
-  return { show, forHead };
+  /** Put an error of a model (null: none) beside the setting that it names; tells whether there is one. */
+  function place(error, id) {
+    const name = error && (error.code === "planes-missing" ? "frames" : error.message.match(/\((\w+)\)/)?.[1]);
+    const found = fields.find((one) => one.name === name && one.ids.includes(id));
+    for (const { note, element } of fields) {
+      const here = found?.note === note;
+      showError(note, here ? error : null);
+      $("input, select", element).setAttribute("aria-invalid", here);
+    }
+    if (found) for (const step of ["#step-settings", ...(found.element.closest("#more-settings") ? ["#more-settings"] : [])]) $(step).open = true;
+    return Boolean(found);
+  }
+  return { show, of, place };
 }

@@ -1,5 +1,6 @@
 /** The status page: the server draws it anew every few seconds; when it does not answer, that is the answer. */
-import { $, redraw } from "./dom.js";
+import { $ } from "./dom.js";
+import { redraw } from "./redraw.js";
 
 const EVERY_MS = 5000;
 

@@ -7,7 +7,7 @@ import { settingsForm } from "./settings_form.js";
 import { seconds, short } from "./units.js";
 import { Viewer } from "./viewer.js";
 
-const { roi_pixels: BUDGET } = pageData();
+const { roi_pixels: BUDGET, settings: SETTINGS } = pageData();
 const megapixels = (pixels) => `${short(pixels / 1e6)} MP`;
 const FIRST_REGION = 1024; // px, side of the region that a large image starts with
 const address = new URLSearchParams(location.search);
@@ -22,7 +22,7 @@ const state = { image: null, plane: Number(address.get("plane")) || 0, channels:
 
 const viewer = new Viewer($("#viewer"));
 const roi = new Roi(viewer, regionChanged);
-const form = settingsForm(settings, changed);
+const form = settingsForm(SETTINGS, settings, () => state.image?.depth ?? Infinity, changed);
 const image = imageStep({ state, viewer, got: (found) => open(found), changed: imageChanged });
 
 const chosen = () => boxes.filter((box) => box.checked);
@@ -47,8 +47,9 @@ function open(found, kept = false) {
   state.plane = Math.min(state.plane, found.planes - 1);
   viewer.pixelSize = state.pixelSize;
   roi.remove();
-  showTiles();
   image.show();
+  modelsChanged();
+  showTiles();
   $("#roi-fields").disabled = false;
   const region = kept && numbers("roi");
   if (region?.length === 4 && region.every(Number.isFinite)) {
@@ -93,17 +94,22 @@ function changed() {
   estimate();
 }
 
-const body = (models, settings) => ({ image: state.image.id, plane: state.plane, channels: state.channels, models, settings,
-  roi: Object.values(roi.value), pixel_size_um: state.pixelSizeFrom === "user" ? state.pixelSize : null });
+/** Requests for models, given as their boxes: one for each set of settings and channels among them. */
+function requests(models) {
+  const { image: { id }, plane, channels, byRole, pixelSize, pixelSizeFrom } = state;
+  const groups = Map.groupBy(models, (box) => JSON.stringify({ settings: box.checked ? form.of(box.value) : {}, channels: byRole && box.value !== byRole ? null : channels }));
+  return [...groups].map(([shared, group]) => ({ ...JSON.parse(shared), image: id, plane, roi: Object.values(roi.value),
+    models: group.map((box) => ({ id: box.value })), pixel_size_um: pixelSizeFrom === "user" ? pixelSize : null }));
+}
 
 let asking = new AbortController();
 const estimate = settled(async () => {
   if (!state.image || !boxes.length) return sayEstimate();
   asking.abort();
   asking = new AbortController();
-  const json = body(boxes.map((box) => ({ id: box.value })), form.forHead());
+  const { signal } = asking;
   try {
-    state.estimates = (await api("/estimates", { json, signal: asking.signal })).items;
+    state.estimates = (await Promise.all(requests(boxes).map((json) => api("/estimates", { json, signal })))).flatMap(({ items }) => items);
   } catch (error) {
     return error.name === "AbortError" || place(error);
   }
@@ -138,7 +144,8 @@ function sayEstimate() {
   const refused = picked.find((item) => !item.ok);
   const ready = state.image && picked.length > 0 && !refused;
   for (const note of ["region", "model", "settings", "run"]) showError($(`#${note}-error`), null);
-  if (refused) place(refused.error);
+  form.place(null);
+  if (refused) place(refused.error, refused.model);
   $("#run").disabled = !ready;
   const [time, ...rest] = picked.length === 1 ? picked[0].text.split(": ")
     : [`about ${seconds(picked.reduce((sum, item) => sum + item.seconds, 0))}`, `${picked.length} models, one after the other`];
@@ -147,7 +154,8 @@ function sayEstimate() {
 }
 
 /** An error stands at its cause, in the step it belongs to. */
-function place(error) {
+function place(error, model) {
+  if (form.place(error, model)) return;
   const step = [["region", /region|roi/], ["settings", /setting/], ["image", /image|plane|upload|sample/], ["model", /model|channel/]]
     .find(([, codes]) => codes.test(error.code))?.[0];
   showError($(`#${step || "run"}-error`), error);
@@ -157,20 +165,18 @@ function modelsChanged() {
   const names = chosen().map((box) => box.dataset.name);
   $("#model-summary").textContent = names.length > 1 ? `${names.length} models` : names[0] || "none yet";
   $("#step-model").classList.toggle("ready", names.length > 0);
-  form.show(chosen());
-  changed();
+  const first = chosen()[0];
+  image.channels(first?.dataset.roles ? first : null);
+  form.show(chosen().map((box) => box.value));
+  if (roi.value) changed();
 }
 
 async function run() {
   if ($("#run").disabled) return;
   $("#run").disabled = true;
-  const heads = new Set(chosen().map((box) => box.dataset.head));
   const jobs = [];
   try {
-    for (const head of heads) {
-      const models = chosen().filter((box) => box.dataset.head === head).map((box) => ({ id: box.value }));
-      jobs.push(...(await api("/jobs", { json: body(models, form.forHead(head)) })).jobs);
-    }
+    for (const json of requests(chosen())) jobs.push(...(await api("/jobs", { json })).jobs);
     location.assign(jobs.length === 1 ? jobs[0].links.page : "/mine");
   } catch (error) {
     place(error);
