@@ -90,7 +90,7 @@ class WarmModel:
         whole = Whole(plane, self.output_stride)
         grid = self.predict_tiles(whole, step, log, tile=tile, batch=batch, frames=frames)
         if self.package.head["kind"] == "boxes":
-            return self._merged(whole, grid)
+            return self.merged(whole.made, whole.shape, grid)
         assert whole.maps is not None
         return whole.maps
 
@@ -134,15 +134,15 @@ class WarmModel:
             return fixed_grid(shape, window=window, stride=self.stride, halo=self.halo, cell=self.output_stride)
         return make_grid(shape, tile=tile, stride=self.stride, halo=self.halo)
 
-    def _merged(self, whole: Whole, grid: Grid) -> np.ndarray:
+    def merged(self, made: list[tuple[Tile, np.ndarray]], shape: tuple[int, int], grid: Grid) -> np.ndarray:
         """The boxes of all tiles as rows, those that several tiles see once. What is seen in the padding is a
         reflection: a box's centre lies in the plane.
         """
         head = self.package.head
-        found = ((tile, boxes_from_rows(rows, head, threshold=0.0)) for tile, rows in whole.made)
+        found = ((tile, boxes_from_rows(rows, head, threshold=0.0)) for tile, rows in made)
         boxes = merge_tiles(found, grid, SAME_BOX)
         x, y = boxes.centres().T
-        return rows_from_boxes(boxes[(x < whole.shape[1]) & (y < whole.shape[0])], head)
+        return rows_from_boxes(boxes[(x < shape[1]) & (y < shape[0])], head)
 
 
 class Whole:

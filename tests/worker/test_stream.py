@@ -246,12 +246,45 @@ def test_a_large_overlay_is_reduced_and_says_so(
 def test_what_needs_the_whole_region_is_refused(
     packages: dict[str, ModelPackage], images: dict[str, Path], models: Any, tmp_path: Path
 ) -> None:
-    from worker.stream.run import head_of
     from worker.stream.statistics import NotStreamable
-    from zoo.pixel_scale import Scale
 
-    package = dataclasses.replace(packages["mask"], head={"kind": "spots", "channel": 0})
-    with pytest.raises(NotStreamable, match="spots"):
-        head_of(package, {"threshold": 0.5}, Scale())
-    with pytest.raises(NotStreamable, match="clahe"):
-        both(packages["instances"], images["tiled"], models, tmp_path, enhancement="clahe")
+    spots = dataclasses.replace(packages["mask"], head={"kind": "spots", "channel": 0})
+    for package, words, given in ((spots, "spots", {}), (packages["instances"], "clahe", {"enhancement": "clahe"})):
+        with pytest.raises(NotStreamable, match=words):
+            both(package, images["tiled"], models, tmp_path / words, **given)
+
+
+def detector_file(path: Path) -> Path:
+    """A grid of 8 pixels: scores of two classes, offsets and sizes that follow the image."""
+    import keras
+
+    image = keras.Input((None, None, 1))
+    smooth = keras.layers.AveragePooling2D(8)(keras.layers.Conv2D(1, 5, padding="same", name="smooth")(image))
+    scores = keras.layers.Conv2D(2, 1, activation="sigmoid", name="scores")(smooth)
+    places = keras.layers.Conv2D(4, 1, activation="tanh", name="places")(smooth)
+    net = keras.Model(image, keras.layers.Concatenate()([scores, places]))
+    net.get_layer("smooth").set_weights([np.full((5, 5, 1, 1), 1 / 25), np.zeros(1)])
+    net.get_layer("scores").set_weights([np.array([8.0, -9.0]).reshape(1, 1, 1, 2), np.array([-4.0, 3.0])])
+    net.get_layer("places").set_weights(
+        [np.array([1.0, -1, 0.6, 0.9]).reshape(1, 1, 1, 4), np.array([-0.4, 0.5, 0, 0])]
+    )
+    net.save(path)
+    return path
+
+
+@pytest.mark.parametrize("given", [{}, {"tile_px": 64}, {"pixel_size": PixelSize(0.7, 0.65), "tile_px": 128}])
+def test_boxes_are_those_of_the_preview_in_memory(
+    images: dict[str, Path], models: Any, tmp_path: Path, given: dict[str, Any]
+) -> None:
+    head = {
+        "kind": "grid-detector", "stride": 8, "classes": CLASSES, "scores": [0, 1], "offset": [2, 3], "size": [4, 5],
+        "threshold": 0.3, "overlap": 0.4,
+    }  # fmt: skip
+    path = make_package(
+        tmp_path / "boxes.zip", weights=detector_file(tmp_path / "net.keras"), head=head, pixel_size_um=0.5
+    )
+    package = read_package(path, SETTINGS)
+    rows = compare(
+        *both(package, images["tiled"], models, tmp_path / "out", **given), exactly="pixel_size" not in given
+    )
+    assert {row["class"] for row in rows} == {"a", "b"}

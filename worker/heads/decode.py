@@ -181,27 +181,38 @@ def _on_finer_grid(task: Task, find: Callable[[Task, np.ndarray, int], np.ndarra
 
 def _grid(task: Task) -> Decoded:
     plane = task.scale.shape(*task.shape)
-    boxes = decode_grid(task.maps, task.head_with_thresholds(), overlap=task.number("overlap", 0.5), shape=plane)
-    return _boxed(task, boxes, enlarged(task.maps, int(task.head["stride"]), plane), plane)
+    maps = enlarged(task.maps, int(task.head["stride"]), plane)
+    return _boxed(task, boxes_of(task), maps)
 
 
 def _listed(task: Task) -> Decoded:
     """The network's own list of boxes, in pixels of the model's plane; its one map shows the scores."""
-    plane = task.scale.shape(*task.shape)
-    boxes = nms(boxes_from_rows(task.maps, task.head_with_thresholds()).clipped(plane), task.number("overlap", 0.5))
-    scores = np.concatenate([np.zeros(1, np.float32), boxes.score])[paint(boxes.xyxy, plane)]
-    return _boxed(task, boxes, scores[..., None], plane)
+    boxes = boxes_of(task)
+    scores = np.concatenate([np.zeros(1, np.float32), boxes.score])[paint(boxes.xyxy, task.scale.shape(*task.shape))]
+    return _boxed(task, boxes, scores[..., None])
 
 
-def _boxed(task: Task, boxes: Boxes, maps: np.ndarray, plane: tuple[int, int]) -> Decoded:
+def boxes_of(task: Task) -> Boxes:
+    """The boxes of a detector, in pixels of the model's plane, best first."""
+    plane, overlap = task.scale.shape(*task.shape), task.number("overlap", 0.5)
+    if task.head["kind"] == "boxes":
+        return nms(boxes_from_rows(task.maps, task.head_with_thresholds()).clipped(plane), overlap)
+    return decode_grid(task.maps, task.head_with_thresholds(), overlap=overlap, shape=plane)
+
+
+def _boxed(task: Task, boxes: Boxes, maps: np.ndarray) -> Decoded:
     """Boxes and maps of the model's plane, brought to the image's pixels."""
-    (height, width), (rows, columns) = task.shape, plane
+    boxes = boxes_on_image(task, boxes)
+    return Decoded(labels_to_shape(maps, task.shape), paint(boxes.xyxy, task.shape), boxes.kind, boxes=boxes)
+
+
+def boxes_on_image(task: Task, boxes: Boxes) -> Boxes:
+    """Boxes of the model's plane in the image's pixels, without those that are too small there."""
+    (height, width), (rows, columns) = task.shape, task.scale.shape(*task.shape)
     factors = np.array([width / columns, height / rows] * 2)
     boxes = Boxes((boxes.xyxy * factors).astype(np.float32), boxes.score, boxes.kind)
     sides = boxes.xyxy[:, 2:] - boxes.xyxy[:, :2]
-    boxes = boxes[sides.prod(axis=1) >= task.settings.get("minimum_area_px", 0)]
-    given = labels_to_shape(maps, task.shape)
-    return Decoded(given, paint(boxes.xyxy, task.shape), boxes.kind, boxes=boxes)
+    return boxes[sides.prod(axis=1) >= task.settings.get("minimum_area_px", 0)]
 
 
 def enlarged(maps: np.ndarray, stride: int, shape: tuple[int, int]) -> np.ndarray:

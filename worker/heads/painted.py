@@ -17,8 +17,13 @@ def pixel_spans(xyxy: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 def paint(xyxy: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """(y, x) int32 of boxes (n, 4), numbered from 1 in their order, the first on top."""
     labels = np.zeros(shape, np.int32)
-    spans = pixel_spans(xyxy, shape).tolist()
+    paint_into(labels, xyxy)
+    return labels
+
+
+def paint_into(labels: np.ndarray, xyxy: np.ndarray) -> None:
+    """As `paint`, into (y, x) int32 of zeros."""
+    spans = pixel_spans(xyxy, (labels.shape[0], labels.shape[1])).tolist()
     for number in range(len(spans), 0, -1):
         left, top, right, bottom = spans[number - 1]
         labels[top:bottom, left:right] = number
-    return labels

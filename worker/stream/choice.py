@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from worker.stream.heads import region_head
+from worker.stream import heads
 from zoo.packages import ModelPackage
 from zoo.pixel_scale import Scale
 from zoo.roi import Region
@@ -24,11 +24,7 @@ def unlimited(settings: Settings) -> Settings:
 
 def streamable(package: ModelPackage, settings: Mapping[str, Any]) -> bool:
     """Whether the model's objects can be found window by window, with these settings of a preview."""
-    return (
-        package.network
-        and settings.get("enhancement") != "clahe"
-        and region_head(package.head, settings, Scale()) is not None
-    )
+    return package.network and settings.get("enhancement") != "clahe" and heads.streamable(package.head, settings)
 
 
 def too_large(package: ModelPackage, region: Region, scale: Scale, frames: int, budget: int, memory: int) -> bool:

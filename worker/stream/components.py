@@ -94,15 +94,16 @@ def fits(pieces: Pieces, window_pixels: int) -> np.ndarray:
     return height * width <= window_pixels
 
 
-def windows(pieces: Pieces, window_pixels: int) -> Iterator[tuple[np.ndarray, Window]]:
+def windows(pieces: Pieces, window_pixels: int, *, every: bool = False) -> Iterator[tuple[np.ndarray, Window]]:
     """Windows of at most `window_pixels` and the indices of the pieces that lie in them whole: small ones together by
-    squares, larger ones each by itself; those that do not fit are left out. By rows of squares.
+    squares, larger ones each by itself; those that do not fit are left out unless it is to be `every` one. By rows of
+    squares.
     """
     side = side_of(window_pixels)
     height, width = (pieces.boxes[:, 2:] - pieces.boxes[:, :2]).T
     small = (height <= side // 2) & (width <= side // 2)
     rows, columns = pieces.boxes[:, 0] // side, pieces.boxes[:, 1] // side
-    fitting = np.flatnonzero(fits(pieces, window_pixels))
+    fitting = np.flatnonzero(fits(pieces, window_pixels) | every)
     order = fitting[np.lexsort((~small[fitting], columns[fitting], rows[fitting]))]
     keys = np.stack([rows[order], columns[order], np.where(small[order], -1, order)])
     starts = np.flatnonzero(np.r_[True, (np.diff(keys, axis=1) != 0).any(axis=0)]) if order.size else np.zeros(0, int)

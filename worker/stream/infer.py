@@ -53,11 +53,12 @@ class Varied:
         height, width = planes[0].shape[:2]
         self.shape = (width, height) if variation.turns % 2 else (height, width)
         self._map_shape = map_shape(self.shape, output_stride)
+        self.made: list[tuple[Tile, np.ndarray]] = []
         # Only of the plane as it is do the first rows come first.
         self._passed = passed if variation.number == 1 else None
 
     def begin(self, grid: Grid) -> None:
-        self._window = grid.window
+        self._window, self.made = grid.window, []
         self._places = [
             np.pad(np.pad(np.arange(side), (0, large - side), mode="reflect"), (0, padded - large), mode="reflect")
             for side, large, padded in zip(self.shape, grid.shape, grid.padded, strict=True)
@@ -79,11 +80,28 @@ class Varied:
         return window
 
     def land(self, tile: Tile, made: np.ndarray) -> None:
+        if made.ndim == 2:
+            self.made.append((tile, made))
+            return
         part, rows, columns = tile.core(made, self._map_shape, self.output_stride)
         top, bottom, left, right = back((*rows, *columns), self._map_shape, self.variation)
         self.maps[top:bottom, left:right] = self.variation.undo(part)
         if self._passed is not None and columns[1] == self._map_shape[1]:
             self._passed(rows[1])
+
+
+def listed(model: WarmModel, planes: list[Plane], job: PreviewJob, run: Run, scratch: Scratch) -> np.ndarray:
+    """The rows (row, column) float32 of the boxes that a network lists, those that several tiles see once."""
+    frames = frame_counts(job.settings)[0]
+
+    def step(tile: int, tiles: int) -> None:
+        run.progress("inferring", tile / tiles, f"tile {tile} of {tiles}")
+        scratch.release()
+
+    flow = Varied(planes, variations("none")[0], np.zeros((0, 0, 0), np.float32), model.output_stride)
+    settings = job.settings
+    grid = model.predict_tiles(flow, step, run.log, tile=settings["tile_px"], batch=settings["batch"], frames=frames)
+    return model.merged(flow.made, flow.shape, grid)
 
 
 class Maps:

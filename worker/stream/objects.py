@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from worker.geojson import features
+from worker.heads.boxes import Boxes
 from worker.heads.decoded import Decoded
 from worker.job import PreviewJob
-from worker.stream.components import Pieces, windows
-from worker.stream.heads import score_of
+from worker.stream.components import Pieces, Window, windows
+from worker.stream.heads import BOX_KINDS, score_of
 from worker.stream.numbering import Numbered
 from worker.stream.planes import Plane
 from worker.stream.rows import Rows
@@ -31,7 +32,8 @@ HEAD, TAIL = b'{"type":"FeatureCollection","features":[', b"]}"
 @dataclass(frozen=True)
 class Found:
     """Objects of the whole region: `labels` on the image's pixels, `objects` and `classes` in the order of their
-    numbers, `maps` (y, x, map) on the image's pixels, `pixels` the image with a number in every pixel.
+    numbers, `maps` (y, x, map) on the image's pixels, `pixels` the image with a number in every pixel. Where they are
+    `boxes`, `objects` are the pixels they cover.
     """
 
     labels: Numbered
@@ -39,21 +41,41 @@ class Found:
     classes: np.ndarray
     maps: Plane
     pixels: Callable[[tuple[int, int], tuple[int, int]], np.ndarray]
+    boxes: Boxes | None = None
+
+    @property
+    def areas(self) -> np.ndarray:
+        """(n,) in pixels."""
+        if self.boxes is None:
+            return self.objects.area
+        return (self.boxes.xyxy[:, 2:] - self.boxes.xyxy[:, :2]).prod(axis=1)
+
+    def part(self, group: np.ndarray, window: Window, head: Mapping[str, Any]) -> Decoded:
+        """The objects `group`, in ascending order, in the pixels of a window that holds them."""
+        top, left, bottom, right = window
+        classes = self.classes[group]
+        if self.boxes is not None:
+            own = self.boxes[group]
+            # In double precision the way there and back is exact.
+            boxes = Boxes(own.xyxy.astype(np.float64) - [left, top, left, top], own.score, own.kind)
+            nothing = np.zeros((bottom - top, right - left), np.int32)
+            return Decoded(nothing[..., None], nothing, classes, boxes=boxes)
+        labels = self.labels.read((top, bottom), (left, right)) - 1
+        place = np.minimum(np.searchsorted(group, labels), group.size - 1)
+        own_labels = np.where(group[place] == labels, place + 1, 0).astype(np.int32)
+        maps = self.maps.read((top, bottom), (left, right))
+        return Decoded(maps, own_labels, classes, score_of(head, maps, own_labels, classes))
 
 
 def parts(job: PreviewJob, found: Found, scratch: Scratch) -> Iterator[Part]:
     """The objects window by window: their indices, the preview of the window alone, and what it decodes to."""
     origin = job.crop.origin
-    for group, (top, left, bottom, right) in windows(found.objects, scratch.window_pixels):
-        y, x = (top, bottom), (left, right)
-        labels = found.labels.read(y, x) - 1
-        place = np.minimum(np.searchsorted(group, labels), group.size - 1)
-        own = np.where(group[place] == labels, place + 1, 0).astype(np.int32)
-        maps, classes = found.maps.read(y, x), found.classes[group]
+    for group, window in windows(found.objects, scratch.window_pixels, every=True):
+        top, left, bottom, right = window
         region = Region(origin.x + left, origin.y + top, right - left, bottom - top)
-        crop = replace(job.crop, pixels=found.pixels(y, x), origin=region, around=None)
-        decoded = Decoded(maps, own, classes, score_of(job.package.head, maps, own, classes))
-        yield group, replace(job, crop=crop), decoded
+        pixels = found.pixels((top, bottom), (left, right))
+        crop = replace(job.crop, pixels=pixels, origin=region, around=None)
+        yield group, replace(job, crop=crop), found.part(group, window, job.package.head)
         scratch.release()
 
 
@@ -88,7 +110,9 @@ def empty_table(job: PreviewJob) -> Table:
     """The table without a row, for its columns."""
     maps = np.zeros((1, 1, len(job.package.output_channels)), np.float32)
     pixels = np.zeros((1, 1, job.crop.pixels.shape[2]), job.crop.pixels.dtype)
-    nothing = Decoded(maps, np.zeros((1, 1), np.int32), np.zeros(0, np.int32), maps[..., 0])
+    labels, none = np.zeros((1, 1), np.int32), np.zeros(0, np.int32)
+    boxes = Boxes.empty() if job.package.head["kind"] in BOX_KINDS else None
+    nothing = Decoded(maps, labels, none, maps[..., 0], boxes=boxes)
     return table_of(replace(job, crop=replace(job.crop, pixels=pixels, around=None)), nothing)
 
 

@@ -6,10 +6,12 @@ import math
 
 import numpy as np
 
+from worker.heads.boxes import Boxes
 from worker.heads.decoded import Decoded
 from worker.job import PreviewJob
 from worker.render import draw_found
 from worker.stream.numbering import Numbered
+from worker.stream.objects import Found
 from worker.stream.scratch import Scratch
 from worker.table import head_classes
 from zoo.display import to_display
@@ -24,25 +26,35 @@ def reduction(shape: tuple[int, int], scratch: Scratch) -> int:
     return max(1, math.ceil(math.sqrt(shape[0] * shape[1] / most)))
 
 
-def draw(job: PreviewJob, labels: Numbered, classes: np.ndarray, factor: int, scratch: Scratch) -> np.ndarray:
+def draw(job: PreviewJob, found: Found, factor: int, scratch: Scratch) -> np.ndarray:
     """uint8 (y, x, 3): the picture of `worker.render.draw_found`, each pixel the mean of `factor` x `factor`."""
     pixels = job.crop.pixels
     display = to_display(pixels if factor == 1 else _means(pixels, factor, scratch), job.crop.rgb)
     height, width = display.shape[:2]
-    shown = np.zeros((height, width), np.int32)
+    shown = _reduced(found.labels, (height, width), factor, scratch)
+    nothing = np.zeros((1, 1, 1), np.float32)
+    if found.boxes is not None:
+        boxes = Boxes(found.boxes.xyxy / np.float32(factor), found.boxes.score, found.boxes.kind)
+        return draw_found(display, Decoded(nothing, shown, found.classes, boxes=boxes), head_classes(job))
+    # Numbered without gaps again, for objects that are too small to be seen have gone.
+    present, numbers = np.unique(shown, return_inverse=True)
+    if present[0] != 0:
+        present, numbers = np.concatenate([[0], present]), numbers + 1
+    drawn = numbers.reshape(shown.shape).astype(np.int32)
+    return draw_found(display, Decoded(nothing, drawn, found.classes[present[1:] - 1]), head_classes(job))
+
+
+def _reduced(labels: Numbered, shape: tuple[int, int], factor: int, scratch: Scratch) -> np.ndarray:
+    """(y, x) int32: every `factor`-th pixel of the labels along both axes."""
+    shown = np.zeros(shape, np.int32)
     step = scratch.rows(labels.shape[1], 64)
     for top in range(0, labels.shape[0], step):
         band = labels.read((top, min(labels.shape[0], top + step)), (0, labels.shape[1]))
         chosen = np.arange(-top % factor, len(band), factor)
         rows = (chosen + top) // factor
-        shown[rows[rows < height]] = band[chosen[rows < height]][:, ::factor][:, :width]
+        shown[rows[rows < shape[0]]] = band[chosen[rows < shape[0]]][:, ::factor][:, : shape[1]]
         scratch.release()
-    present, numbers = np.unique(shown, return_inverse=True)
-    if present.size and present[0] != 0:
-        present, numbers = np.concatenate([[0], present]), numbers + 1
-    drawn = numbers.reshape(shown.shape).astype(np.int32)
-    nothing = np.zeros((1, 1, 1), np.float32)
-    return draw_found(display, Decoded(nothing, drawn, classes[present[1:] - 1]), head_classes(job))
+    return shown
 
 
 def _means(pixels: np.ndarray, factor: int, scratch: Scratch) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from worker.rescale import nearest
 from worker.stream.scratch import Scratch
 
 Operator = Callable[[np.ndarray], np.ndarray]
@@ -37,6 +38,31 @@ class Stored:
 
     def read(self, y: tuple[int, int], x: tuple[int, int]) -> np.ndarray:
         return self.array[slice(*y), slice(*x)]
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """A plane of cells, each `cell` pixels wide, shown on an image of `image` (y, x) pixels: every pixel is its nearest
+    cell of a plane that has `size` (y, x) pixels.
+    """
+
+    plane: Plane
+    cell: int
+    size: tuple[int, int]
+    image: tuple[int, int]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return *self.image, self.plane.shape[2]
+
+    def read(self, y: tuple[int, int], x: tuple[int, int]) -> np.ndarray:
+        rows, columns = (
+            nearest(have, side, span) // self.cell
+            for have, side, span in zip(self.size, self.image, (y, x), strict=True)
+        )
+        first, left = int(rows[0]), int(columns[0])
+        part = self.plane.read((first, int(rows[-1]) + 1), (left, int(columns[-1]) + 1))
+        return part[(rows - first)[:, None], (columns - left)[None, :]]
 
 
 @dataclass(frozen=True)

@@ -103,6 +103,7 @@ class Reader:
                     return
                 started = time.perf_counter()
                 self._copy(window)
+                self.scratch.release()
                 self.seconds += time.perf_counter() - started
                 if window.x + window.width == self.source.region.x + self.source.region.width:
                     self._tell(window.y + window.height - self.source.region.y)

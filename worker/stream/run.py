@@ -17,22 +17,23 @@ import numpy as np
 
 from scheduler.contract import RESULT_FILES, Progress
 from worker import files
-from worker.inference import ModelCache
+from worker.inference import ModelCache, WarmModel
 from worker.job import PreviewJob, Run
 from worker.manifest import manifest
 from worker.pipeline import Busy
 from worker.preview import PreviewResult
 from worker.rescale import finer_at_model
 from worker.result import figures
-from worker.stream.heads import region_head
-from worker.stream.infer import averaged, empty_maps
+from worker.stream.boxes import find_boxes
+from worker.stream.heads import BOX_KINDS, region_head, streamable
+from worker.stream.infer import averaged, empty_maps, listed
 from worker.stream.numbering import Numbered, numbered
 from worker.stream.objects import Found, write_objects
 from worker.stream.overlay import draw, reduction
 from worker.stream.planes import Plane, Stored, stored
 from worker.stream.prepare import Prepared, Resized, fitted, prepared
 from worker.stream.reading import ImageRegion, Reader
-from worker.stream.regions import RegionHead, find_regions
+from worker.stream.regions import find_regions
 from worker.stream.scratch import Scratch
 from worker.stream.statistics import NotStreamable, measures, postprocessed
 from worker.stream.tiff import TiledWriter
@@ -71,6 +72,7 @@ class Streamed:
         self.job = PreviewJob(package, self.reader.crop, settings, source)
         self.shape = image.region.height, image.region.width
         self.writers: list[TiledWriter] = []
+        self.probability: TiledWriter | None = None
         self.busy = Busy()
 
     def stop(self) -> None:
@@ -92,43 +94,41 @@ class Streamed:
         with run.stage("enhancing"):
             given = prepared(job, planes, scratch, run.log)
         with run.stage("inferring"):
-            maps, probability = self._infer(model, given)
+            made = self._infer(model, given)
         with run.stage("decoding"):
-            found = self._decode(maps, probability.plane, given)
+            found = self._decode(made, given)
         with run.stage("drawing"):
             factor = reduction(self.shape, scratch)
             if factor > 1:
                 run.log(f"overlay reduced by {factor}")
-            files.write_png(out / "overlay.png", draw(job, found.labels, found.classes, factor, scratch))
+            files.write_png(out / "overlay.png", draw(job, found, factor, scratch))
             labels = self._write(LabelPlane(found.labels), np.uint16 if len(found.objects) < 2**16 else np.uint32)
         with run.stage("measuring"):
             run.log(f"{len(found.objects)} objects")
             write_objects(job, found, out, scratch, lambda share: run.progress("measuring", share))
             labels.finish(out / "labels.ome.tif", ["labels"], job.crop.pixel_size)
-            probability.finish(out / "probability.ome.tif", self.package.output_channels, job.crop.pixel_size)
+            assert self.probability is not None
+            self.probability.finish(out / "probability.ome.tif", self.package.output_channels, job.crop.pixel_size)
         return self._finish(found, given.scale, factor, models.device, out)
 
     def _wait_for_all(self) -> None:
         rows = self.shape[0]
         self.reader.wait(rows, lambda: self.run.progress("reading", self.reader.share))
 
-    def _infer(self, model: Any, given: Prepared) -> tuple[Plane, TiledWriter]:
-        """The maps on the model's pixels, and the writer of those on the image's."""
+    def _infer(self, model: WarmModel, given: Prepared) -> Plane | np.ndarray:
+        """The maps on the model's pixels, or the rows of a network that lists boxes."""
+        if self.package.head["kind"] == "boxes":
+            return listed(model, given.planes, self.job, self.run, self.scratch)
         maps = empty_maps(model, given.planes, self.job, self.scratch)
         operators, plane = self.package.postprocessing, Stored(maps.array)
-        final = maps.array.shape[:2] == self.shape and not measures(operators)
-        if final:
-            made = postprocessed(plane, operators, self.scratch, given.reference)
-            probability = self._write(made, np.float32, whole=False)
-        passed = probability.passed if final else lambda row: None
-        self.busy = averaged(model, given.planes, maps, self.job, self.run, self.scratch, passed)
-        if final:
-            return made, probability
+        if maps.array.shape[:2] != self.shape or measures(operators):
+            self.busy = averaged(model, given.planes, maps, self.job, self.run, self.scratch)
+            return postprocessed(plane, operators, self.scratch, given.reference)
+        # The maps are final where the tiles have passed: they are compressed meanwhile.
         made = postprocessed(plane, operators, self.scratch, given.reference)
-        on_image = made
-        if made.shape[:2] != self.shape:
-            on_image = Stored(stored(Resized(made, self.shape), self.scratch, "resized maps"))
-        return made, self._write(on_image, np.float32)
+        self.probability = self._write(made, np.float32, whole=False)
+        self.busy = averaged(model, given.planes, maps, self.job, self.run, self.scratch, self.probability.passed)
+        return made
 
     def _write(self, plane: Plane, dtype: type, *, whole: bool = True) -> TiledWriter:
         """Begin to compress a plane, all of which is final if `whole`."""
@@ -139,21 +139,34 @@ class Streamed:
             writer.passed(self.shape[0])
         return writer
 
-    def _decode(self, maps: Plane, on_image: Plane, given: Prepared) -> Found:
+    def _decode(self, made: Plane | np.ndarray, given: Prepared) -> Found:
         job, scratch = self.job, self.scratch
+        pixels = given.fitted[len(given.fitted) // 2].pixels
+        if self.package.head["kind"] in BOX_KINDS:
+            found = find_boxes(job, made, given.scale, self.shape, pixels, scratch)
+            self.probability = self._write(found.maps, np.float32)
+            return found
+        assert not isinstance(made, np.ndarray)
+        on_image = made
+        if made.shape[:2] != self.shape:
+            on_image = Stored(stored(Resized(made, self.shape), scratch, "resized maps"))
+        if self.probability is None:
+            self.probability = self._write(on_image, np.float32)
         # A mask is what the returned map is at the threshold, whatever the grids.
         finer = finer_at_model(given.scale) and self.package.head["kind"] != "probability-mask"
-        head = head_of(self.package, job.settings, Scale() if finer else given.scale)
+        head = region_head(self.package.head, job.settings, Scale() if finer else given.scale)
+        assert head is not None
         regions = find_regions(
-            maps if finer else on_image, head, scratch, self.run.log, lambda share: self.run.progress("decoding", share)
+            made if finer else on_image, head, scratch, self.run.log, lambda share: self.run.progress("decoding", share)
         )
         smallest = int(job.settings["minimum_area_px"])
         labels, objects, ids = numbered(regions.labels, regions.count, self.shape, smallest, scratch)
-        return Found(labels, objects, regions.classes[ids - 1], on_image, given.fitted[len(given.fitted) // 2].pixels)
+        return Found(labels, objects, regions.classes[ids - 1], on_image, pixels)
 
     def _finish(self, found: Found, scale: Scale, factor: int, device: str, out: Path) -> PreviewResult:
-        run, areas = self.run, found.objects.area
-        summary = figures(self.job, self.shape, scale, kinds=found.classes, areas=areas, covered=int(areas.sum()))
+        run = self.run
+        covered = sum(int(np.count_nonzero(band)) for _, band in found.labels.bands(self.scratch))
+        summary = figures(self.job, self.shape, scale, kinds=found.classes, areas=found.areas, covered=covered)
         summary |= {"streamed": True, "overlay_reduced_by": factor}
         text = "".join(f"{line}\n" for line in run.lines)
         (out / "log.txt").write_text(text, encoding="utf-8")
@@ -170,18 +183,6 @@ class Streamed:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         files.write_json(out / "manifest.json", manifest(self.job, scale, summary, device, timings, sha256))
         return PreviewResult(list(RESULT_FILES), summary, timings)
-
-
-def head_of(package: ModelPackage, settings: Mapping[str, Any], scale: Scale) -> RegionHead:
-    """How the package's head is decoded window by window; raises `NotStreamable` when it cannot be."""
-    head = region_head(package.head, settings, scale) if package.network else None
-    if head is None:
-        raise NotStreamable(
-            f"{package.name} finds objects in a way ({package.head['kind']}) that needs the whole region in "
-            "memory, and this one is too large.",
-            "Choose a smaller --roi, or raise ZOOSCOPE_STREAM_MEMORY_BYTES.",
-        )
-    return head
 
 
 def run_streamed(
@@ -203,7 +204,12 @@ def run_streamed(
     run = Run(report, log, cancelled)
     run.log(f"model {package.id} {package.version}, package {package.sha256}")
     run.log(f"streamed: at most {scratch.memory / 2**20:.0f} MiB at a time")
-    head_of(package, settings, Scale())
+    if not package.network or not streamable(package.head, settings):
+        raise NotStreamable(
+            f"{package.name} finds objects in a way ({package.head['kind']}) that needs the whole region in "
+            "memory, and this one is too large.",
+            "Choose a smaller --roi, or raise ZOOSCOPE_STREAM_MEMORY_BYTES.",
+        )
     streamed = Streamed(package, image, settings, source, scratch, run)
     try:
         return streamed.compute(models, out)

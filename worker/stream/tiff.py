@@ -118,5 +118,5 @@ def _compressed(tile: np.ndarray) -> bytes:
     predicted = imagecodecs.floatpred_encode(tile, axis=-2) if tile.dtype.kind == "f" else np.diff(
         tile, axis=-2, prepend=tile.dtype.type(0)
     )  # fmt: skip
-    encoded: bytes = imagecodecs.zlib_encode(predicted, level=DEFLATE_LEVEL)
+    encoded: bytes = imagecodecs.deflate_encode(predicted, level=DEFLATE_LEVEL)
     return encoded
