@@ -35,6 +35,14 @@ def test_touching_objects_have_separate_hills() -> None:
     assert (distance[labels == 0] == 0).all()
 
 
+def test_an_object_cut_by_the_edge_goes_on_beyond_it() -> None:
+    y, x = np.mgrid[:40, :60]
+    whole = ((y - 19.5) ** 2 + (x - 29.5) ** 2 < 200).astype(np.int32)
+    assert np.array_equal(instance_targets(whole)[:, 30:], instance_targets(whole[:, 30:]))
+    assert np.array_equal(instance_targets(whole)[20:, 30:], instance_targets(whole[20:, 30:]))
+    assert np.isfinite(instance_targets(np.ones((9, 12), np.int32))).all()
+
+
 def test_average_precision_counts_hits_and_misses() -> None:
     truth = discs()
     assert average_precision(truth, truth) == 1

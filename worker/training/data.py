@@ -33,18 +33,24 @@ def scale_range(image: np.ndarray, low: float, high: float) -> np.ndarray:
 def instance_targets(labels: np.ndarray) -> np.ndarray:
     """(y, x) instance labels to (y, x, 2): foreground, and the distance to the object's edge over its maximum.
 
-    The distance is taken inside each object alone, so that touching objects have separate hills.
+    The distance is taken inside each object alone, so that touching objects have separate hills. The edge of the image
+    is no edge of an object: what is cut there goes on, also in the mirror that fills up small images.
     """
+    height, width = labels.shape
     foreground = (labels > 0).astype(np.float32)
     distance = np.zeros(labels.shape, np.float32)
     for index, box in enumerate(ndimage.find_objects(labels), start=1):
         if box is None:
             continue
-        inside = np.pad(labels[box] == index, 1)
-        hill = ndimage.distance_transform_edt(inside)[1:-1, 1:-1]
-        peak = hill.max()
-        inside = inside[1:-1, 1:-1]
-        distance[box][inside] = (hill / peak)[inside]
+        rows, columns = box
+        own = labels[box] == index
+        frame = (
+            (int(rows.start > 0 or own.all()), int(rows.stop < height)),
+            (int(columns.start > 0), int(columns.stop < width)),
+        )
+        framed = ndimage.distance_transform_edt(np.pad(own, frame))
+        hill = framed[frame[0][0] :, frame[1][0] :][: own.shape[0], : own.shape[1]]
+        distance[box][own] = (hill / hill.max())[own]
     return np.stack([foreground, distance], axis=-1)
 
 
