@@ -7,16 +7,28 @@ at full resolution on maps enlarged bilinearly.
 from __future__ import annotations
 
 import keras
+import numpy as np
 
 from worker.training.network import receptive_radius
 
 LAST_FILTERS = 8
+SMOOTHING_REACH = 3
 
 
 def build_half_unet(
-    input_channels: int, output_channels: int, *, width: int = 24, levels: int = 4, normalise: bool = True
+    input_channels: int,
+    output_channels: int,
+    *,
+    width: int = 24,
+    levels: int = 4,
+    normalise: bool = True,
+    smoothing: float = 0.0,
 ) -> keras.Model:
-    """As `worker.training.network.build_unet`, for y and x divisible by 2**levels; `width` holds at half resolution."""
+    """As `worker.training.network.build_unet`, for y and x divisible by 2**levels; `width` holds at half resolution.
+
+    With `smoothing`, a fixed Gaussian of so many pixels lies over what the sigmoid is given: lines become as smooth as
+    membranes are. It is for the network that is used, not for the one that is trained, which would learn to undo it.
+    """
     layers = keras.layers
 
     def convolve(x: keras.KerasTensor, filters: int, size: int = 3, strides: int = 1) -> keras.KerasTensor:
@@ -37,13 +49,29 @@ def build_half_unet(
         x = layers.Concatenate()([layers.UpSampling2D(interpolation="nearest")(x), skips[level]])
         x = convolve(convolve(x, width * 2**level), width * 2**level)
     x = layers.UpSampling2D(interpolation="bilinear")(convolve(x, LAST_FILTERS))
-    outputs = layers.Conv2D(output_channels, 3, padding="same", activation="sigmoid", dtype="float32", name="maps")(x)
-    return keras.Model(inputs, outputs)
+    if not smoothing:
+        last = layers.Conv2D(output_channels, 3, padding="same", activation="sigmoid", dtype="float32", name="maps")
+        return keras.Model(inputs, last(x))
+    x = layers.Conv2D(output_channels, 3, padding="same", dtype="float32", name="maps")(x)
+    smooth = layers.DepthwiseConv2D(
+        2 * SMOOTHING_REACH + 1, padding="same", use_bias=False, activation="sigmoid", trainable=False, name="smooth"
+    )
+    model = keras.Model(inputs, smooth(x))
+    smooth.set_weights([_gaussian(smoothing, output_channels)])
+    return model
+
+
+def _gaussian(sigma: float, channels: int) -> np.ndarray:
+    """(y, x, channel, 1) float32 that sums to 1 over y and x."""
+    line = np.exp(-0.5 * (np.arange(-SMOOTHING_REACH, SMOOTHING_REACH + 1) / sigma) ** 2)
+    square = np.outer(line, line) / line.sum() ** 2
+    return np.repeat(square[..., None, None], channels, axis=2).astype(np.float32)
 
 
 def half_receptive_radius(levels: int = 4) -> int:
     """How far an input pixel can still change an output pixel of `build_half_unet`.
 
-    Twice the U-Net's radius and the convolution before the maps are enlarged, and a few pixels at full resolution.
+    Twice the U-Net's radius and the convolution before the maps are enlarged, a few pixels at full resolution, and the
+    smoothing.
     """
-    return 2 * (receptive_radius(levels) + 1) + 4
+    return 2 * (receptive_radius(levels) + 1) + 4 + SMOOTHING_REACH

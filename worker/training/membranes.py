@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import json
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -39,19 +41,34 @@ STRIDE = 2**LEVELS
 HALO = -(-half_receptive_radius(LEVELS) // STRIDE) * STRIDE
 # A million weights share the 2.5 MB of a package with the samples; six bits of mantissa are enough.
 MANTISSA_BITS = 6
-PLAN = Plan(steps=2100, averaging=0.99)
+PLAN = Plan(steps=1900, averaging=0.99)
+SETTLING = Plan(steps=0, peak_rate=6e-4, warm_up=30, evaluate_every=100, averaging=0.98)
+SETTLING_SHARE = 0.2
+# Sigma in pixels over the logits of the network that is used, the best on the training sections.
+LINE_SMOOTHING = 1.0
 
 
 def build(normalise: bool = True) -> keras.Model:
-    return build_half_unet(1, 1, width=24, levels=LEVELS, normalise=normalise)
+    smoothing = 0.0 if normalise else LINE_SMOOTHING
+    return build_half_unet(1, 1, width=24, levels=LEVELS, normalise=normalise, smoothing=smoothing)
 
 
 def fit(data: Path, folder: Path, plan: Plan = PLAN) -> Path:
-    """Train on `<data>/em-vnc/train`, choosing the checkpoint on `val`; returns the best weights."""
+    """Train on `<data>/em-vnc/train`, choosing the checkpoint on `val`; returns the best weights.
+
+    Last, in `<folder>/settled`, it settles on pictures that are hardly changed, as those it will see are.
+    """
     examples, held_out = read_em(data, "train", "membranes"), read_em(data, "val", "membranes")
     weighted = [with_thin_weight(example) for example in examples]
     drawn = patches(weighted, np.ones(len(weighted)), DRAWN, BATCH, seed=3)
-    return train(build(), drawn, _augmented, _loss, lambda model: mean_score(model, held_out), plan, folder)
+    evaluate = partial(mean_score, examples=held_out)
+    best = train(build(), drawn, partial(_augmented, amount=1.0), _loss, evaluate, plan, folder)
+    if json.loads((folder / "state.json").read_text())["history"][-1]["step"] < plan.steps:
+        return best
+    settling = dataclasses.replace(SETTLING, steps=max(1, round(plan.steps * SETTLING_SHARE)), minutes=plan.minutes)
+    model = build()
+    model.load_weights(best)
+    return train(model, drawn, partial(_augmented, amount=0.3), _loss, evaluate, settling, folder / "settled")
 
 
 def with_thin_weight(example: Example) -> Example:
@@ -69,15 +86,17 @@ def with_thin_weight(example: Example) -> Example:
     return dataclasses.replace(example, targets=np.concatenate([example.targets, thin[..., None]], axis=-1))
 
 
-def _augmented(images: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def _augmented(images: tf.Tensor, targets: tf.Tensor, amount: float) -> tuple[tf.Tensor, tf.Tensor]:
+    """`amount` is how much of the changes of scale, shape and grey levels: 1 is all; flips and rotations always are."""
     stack = tf.concat([images, targets], axis=-1)
-    stack = augment.random_affine(stack, PATCH, min_scale=0.82, max_scale=1.22, free_rotation=True)
+    scale = 1.22**amount
+    stack = augment.random_affine(stack, PATCH, min_scale=1 / scale, max_scale=scale, free_rotation=True)
     stack = tf.ensure_shape(stack, [None, PATCH, PATCH, 3])
-    stack = augment.random_elastic(stack, amplitude=2.5, spacing=32)
+    stack = augment.random_elastic(stack, amplitude=2.5 * amount, spacing=32)
     stack = tf.ensure_shape(stack, [None, PATCH, PATCH, 3])
     images = stack[..., :1]
     chance = tf.random.uniform([tf.shape(images)[0], 1, 1, 1])
-    images = tf.where(chance < CHANGED_CHANCE, augment.random_intensity(images), images)
+    images = tf.where(chance < CHANGED_CHANCE * amount, augment.random_intensity(images), images)
     return images, tf.clip_by_value(stack[..., 1:], 0.0, 1.0)
 
 
