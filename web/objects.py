@@ -155,7 +155,9 @@ def _outlines(path: Path, left: int, top: int) -> Iterator[tuple[int, str]]:
 
 def _steps(ring: list[list[float]], left: int, top: int) -> list[float]:
     """[x, y, dx, dy, …] without the last corner, which is the first again."""
-    found, (x, y) = [], (left, top)
+    found: list[float] = []
+    x: float = left
+    y: float = top
     for next_x, next_y in ring[:-1]:
         found += [_plain(next_x - x), _plain(next_y - y)]
         x, y = next_x, next_y

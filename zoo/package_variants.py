@@ -28,7 +28,9 @@ def read_variants(
     if listed is None:
         return {_frames(config.get("frames", 1)): weights_file}, {}
     if not isinstance(listed, list) or not listed or not all(isinstance(entry, dict) for entry in listed):
-        raise PackageInvalid("The package's `variants` is not a list of networks.", "Write one entry for each count of frames.")
+        raise PackageInvalid(
+            "The package's `variants` is not a list of networks.", "Write one entry for each count of frames."
+        )
     weights: dict[int, str] = {}
     tests: dict[int, list[str]] = {}
     for entry in listed:
