@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 from browser_visitor import Visitor
+from example_package import make_package
 from made_results import HandWorker
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 from running_service import run_service
 
 from zoo.packages import ModelPackage, read_package
@@ -17,6 +18,8 @@ from zoo.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 SEED = ROOT / "zoo" / "seed" / "nuclei.zip"
+# A machine that computes beside the tests is slow to answer.
+expect.set_options(timeout=20_000)
 DESKTOP = {"width": 1440, "height": 900}
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # No GPU, and nothing that a browser does in its own interest.
@@ -83,11 +86,26 @@ def cells(nuclei: ModelPackage, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 @pytest.fixture(scope="session")
 def hand_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HandWorker]:
-    """A service of its own without workers, whose jobs the tests answer by hand."""
-    data = tmp_path_factory.mktemp("by_hand")
-    for url in run_service(data / "data", "--no-worker"):
-        token = (data / "data" / "secrets" / "worker-token").read_text().strip()
-        yield HandWorker(url, token, data)
+    """A service of its own without workers, whose jobs the tests answer by hand.
+
+    Its models: nuclei, spots, and `planes`, which has networks for 1, 3 and 5 planes.
+    """
+    folder = tmp_path_factory.mktemp("by_hand")
+    seeds = folder / "seeds"
+    seeds.mkdir()
+    for name in ("nuclei.zip", "spots.zip"):
+        shutil.copy(SEED.with_name(name), seeds)
+    variants = {frames: folder / f"network{frames}.keras" for frames in (3, 5)}
+    for frames, path in variants.items():
+        path.write_bytes(b"stands in for a network of %d planes" % frames)
+    make_package(seeds / "planes.zip", name="Planes", variants=variants)
+    service = run_service(folder / "data", "--no-worker")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ZOOSCOPE_SEED_FOLDER", str(seeds))
+        url = next(service)
+    token = (folder / "data" / "secrets" / "worker-token").read_text().strip()
+    yield HandWorker(url, token, folder)
+    service.close()
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ export function settingsForm({ definitions: list, models }, values, depth, chang
     const { label, kind, help, unit, choices, labels, minimum, maximum, optional } = setting(ids[0], name);
     const presets = [...new Set(ids.map((id) => text(setting(id, name).default)))];
     const preset = presets.length > 1 ? "" : presets[0]; // empty: each model its own
+    if (text(values[key]) === preset) delete values[key];
     const now = text(value(ids[0], name) ?? preset);
     const id = `setting-${key.replace(/\W/g, "-")}`;
     const lacks = (choice) => name === "frames" && Math.max(...choice.split("+")) > depth();
