@@ -119,9 +119,13 @@ def test_nuclei_are_found_as_well_as_the_card_says(
         )
         found = labels_of(packages["nuclei"], image)
         scores.setdefault(row["kind"], []).append(average_precision(truth, found))
-    assert np.mean(scores["fluorescence"]) >= 0.80
+    assert np.mean(scores["fluorescence"]) >= 0.83
+    assert np.mean(scores["stained-tissue"]) >= 0.57
+    assert np.mean(scores["brightfield-grey"]) >= 0.58
     told = next(row["value"] for row in packages["nuclei"].scores if row["dataset"].endswith("all kinds"))
-    assert np.mean([score for kind in scores.values() for score in kind]) == pytest.approx(told, abs=0.01)
+    over_all = np.mean([score for kind in scores.values() for score in kind])
+    assert over_all >= 0.77
+    assert over_all == pytest.approx(told, abs=0.01)
 
 
 @pytest.mark.skipif(not DATA.exists(), reason="the folder shared/data is not here")

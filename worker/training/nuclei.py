@@ -28,7 +28,7 @@ from worker.training.scores import average_precision
 
 PATCH, DRAWN, BATCH = 256, 352, 8
 PERCENTILES = (1.0, 99.8)
-SEED_HEIGHT, SMOOTHING, MINIMUM_AREA, MINIMUM_SCORE = 0.25, 1.0, 25, 0.7
+SEED_HEIGHT, SMOOTHING, MINIMUM_AREA, MINIMUM_SCORE = 0.22, 1.0, 25, 0.75
 SHARE_OF_KIND = {"fluorescence": 0.66, "stained-tissue": 0.24, "brightfield-grey": 0.10}
 CONTEXT = (2, 4)
 STRIDE, HALO = 8, -(-receptive_radius(4, CONTEXT) // 8) * 8
