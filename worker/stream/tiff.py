@@ -91,7 +91,6 @@ class TiledWriter:
                     for tiles in self._row(top, bottom):
                         file.writelines(tiles)
                         self._lengths.append([len(tile) for tile in tiles])
-                    self.scratch.release()
                     self.seconds += time.perf_counter() - started
         except BaseException as error:
             self._error = error
@@ -104,6 +103,7 @@ class TiledWriter:
             tile = np.zeros((self.plane.shape[2], TILE, TILE, 1), self.dtype)
             tile[:, : bottom - top, : right - left, 0] = np.moveaxis(pixels, -1, 0)
             yield [_compressed(each) for each in tile]
+            self.scratch.release()
 
     def _tiles(self, channel: int) -> Iterator[bytes]:
         offset = 0
