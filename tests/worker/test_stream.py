@@ -21,6 +21,7 @@ from scheduler.contract import RESULT_FILES, Progress
 from worker.job import Cancelled
 from zoo.images import PixelSize, inspect
 from zoo.packages import ModelPackage, read_package
+from zoo.passes import frame_counts
 from zoo.planes import cut_crop
 from zoo.preview_settings import resolve
 from zoo.roi import Region
@@ -135,10 +136,11 @@ def both(
     for folder in (whole, streamed, work):
         folder.mkdir(parents=True)
     source = {"image_name": image.name, "roi": region.to_json(), "plane": plane, "channels": None, "rgb": info.rgb}
-    crop = cut_crop(image, image.name, SETTINGS, info, region, plane, None, pixel_size)
+    frames = max(frame_counts(settings))
+    crop = cut_crop(image, image.name, SETTINGS, info, region, plane, None, pixel_size, frames)
     job = PreviewJob(package, crop, settings, source)
     run_preview(job, models, whole, lambda told: None, lambda line: None, lambda: False)
-    place = ImageRegion(image, info, region, plane, None, pixel_size, 1, SETTINGS)
+    place = ImageRegion(image, info, region, plane, None, pixel_size, frames, SETTINGS)
     told: list[Progress] = []
     threads = threading.active_count()
     run_streamed(
@@ -288,3 +290,26 @@ def test_boxes_are_those_of_the_preview_in_memory(
         *both(package, images["tiled"], models, tmp_path / "out", **given), exactly="pixel_size" not in given
     )
     assert {row["class"] for row in rows} == {"a", "b"}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"frames": "3", "tile_px": 90, "plane": 0},
+        {"frames": "1+3", "variations": "cdeep3m2-4", "tile_px": 128, "plane": 2, "roi": Region(11, 7, 170, 160)},
+        {"frames": "3", "enhancement": "off", "plane": 4, "pixel_size": PixelSize(0.6, 0.6)},
+    ],
+)
+def test_networks_of_several_planes(models: Any, tmp_path: Path, given: dict[str, Any]) -> None:
+    planes = np.stack([np.roll(picture()[..., 0], 3 * shift, axis=0) for shift in range(5)])
+    tifffile.imwrite(tmp_path / "stack.tif", planes, tile=(64, 64), photometric="minisblack")
+    one, three = (network_file(tmp_path / f"{count}.keras", count, 2) for count in (1, 3))
+    path = make_package(
+        tmp_path / "deep.zip", weights=one, variants={3: three}, head=MASK_HEAD | {"channel": 1}, pixel_size_um=0.5,
+        outputs=["one", "two"],
+    )  # fmt: skip
+    rows = compare(
+        *both(read_package(path, SETTINGS), tmp_path / "stack.tif", models, tmp_path / "out", **given),
+        exactly="pixel_size" not in given,
+    )
+    assert len(rows) > 5
