@@ -8,9 +8,9 @@ from collections.abc import Sequence
 def print_table(title: str, rows: Sequence[tuple[str, str, str]]) -> None:
     """Rows of what, figure, and what it is compared with."""
     widths = [max(len(row[column]) for row in rows) for column in range(2)]
-    print(f"\n{title}")
+    print(f"\n{title}", flush=True)
     for what, figure, note in rows:
-        print(f"  {what:<{widths[0]}}  {figure:>{widths[1]}}  {note}".rstrip())
+        print(f"  {what:<{widths[0]}}  {figure:>{widths[1]}}  {note}".rstrip(), flush=True)
 
 
 def verdict(value: float, limit: float, *, at_most: bool) -> str:

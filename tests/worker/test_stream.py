@@ -109,8 +109,8 @@ def write_zarr(folder: Path, plane: np.ndarray, version: int) -> Path:
         str(folder / "0"), data=plane[None], chunks=(1, 64, 64), zarr_format=version,
         **({"shards": (1, 128, 128)} if more else {}),
     )  # fmt: skip
-    multiscales = [{"axes": [{"name": name, "type": "space"} for name in "cyx"], "datasets": [{"path": "0"}]}]
-    multiscales[0]["axes"][0]["type"] = "channel"  # type: ignore[index]
+    axes = [{"name": name, "type": "channel" if name == "c" else "space"} for name in "cyx"]
+    multiscales = [{"axes": axes, "datasets": [{"path": "0"}]}]
     if version == 2:
         (folder / ".zattrs").write_text(json.dumps({"multiscales": multiscales}))
     else:
@@ -221,13 +221,16 @@ def test_cancelled_or_interrupted_it_leaves_no_thread(
         (out / "work").mkdir(parents=True)
         seen: list[str] = []
 
+        def tell(told: Progress, seen: list[str] = seen) -> None:
+            seen.append(told.stage)
+
         def cancelled(seen: list[str] = seen, stage: str = stage) -> bool:
             return bool(seen) and seen[-1] == stage
 
         with pytest.raises(Cancelled):
             run_streamed(
                 package, place, resolve({"tile_px": 64}, package), {}, models, out, Scratch(out / "work", SMALL),
-                lambda told, seen=seen: seen.append(told.stage), lambda line: None, cancelled,
+                tell, lambda line: None, cancelled,
             )  # fmt: skip
         assert seen[-1] == stage
         assert threading.active_count() == before
@@ -251,7 +254,11 @@ def test_what_needs_the_whole_region_is_refused(
     from worker.stream.statistics import NotStreamable
 
     spots = dataclasses.replace(packages["mask"], head={"kind": "spots", "channel": 0})
-    for package, words, given in ((spots, "spots", {}), (packages["instances"], "clahe", {"enhancement": "clahe"})):
+    cases: list[tuple[ModelPackage, str, dict[str, Any]]] = [
+        (spots, "spots", {}),
+        (packages["instances"], "clahe", {"enhancement": "clahe"}),
+    ]
+    for package, words, given in cases:
         with pytest.raises(NotStreamable, match=words):
             both(package, images["tiled"], models, tmp_path / words, **given)
 

@@ -49,7 +49,7 @@ def test_as_the_whole(
     whole = Whole(planes_as_channels(variation.apply(stack)), stride)
     grid = grid_of(whole.shape, tile, stride, least)
     whole.begin(grid)
-    run_tiles(lambda windows: network(windows, stride), grid, whole, lambda *told: None)
+    run_tiles(lambda windows: network(windows, stride), grid, whole, lambda done, tiles: None)
     assert whole.maps is not None
     wanted = variation.undo(whole.maps)
 
@@ -57,7 +57,7 @@ def test_as_the_whole(
     passed: list[int] = []
     flow = Varied([Stored(plane) for plane in stack], variation, maps, stride, passed.append)
     flow.begin(grid)
-    run_tiles(lambda windows: network(windows, stride), grid, flow, lambda *told: None, batch=3)
+    run_tiles(lambda windows: network(windows, stride), grid, flow, lambda done, tiles: None, batch=3)
     np.testing.assert_array_equal(maps, wanted)
     assert passed == (sorted(passed) if variation.number == 1 else [])
     assert variation.number > 1 or passed[-1] == maps.shape[0]
