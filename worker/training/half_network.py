@@ -48,7 +48,15 @@ def build_half_unet(
     for level in reversed(range(levels - 1)):
         x = layers.Concatenate()([layers.UpSampling2D(interpolation="nearest")(x), skips[level]])
         x = convolve(convolve(x, width * 2**level), width * 2**level)
-    x = layers.UpSampling2D(interpolation="bilinear")(convolve(x, LAST_FILTERS))
+    x = convolve(x, LAST_FILTERS)
+    if normalise:
+        x = layers.UpSampling2D(interpolation="bilinear")(x)
+    else:
+        # The same but for the outermost pixels; Keras cannot enlarge planes of unknown size bilinearly in a graph.
+        doubled = layers.UpSampling2D(interpolation="nearest")(x)
+        enlarge = layers.DepthwiseConv2D(3, padding="same", use_bias=False, trainable=False, name="bilinear")
+        x = enlarge(doubled)
+        enlarge.set_weights([_spread(np.array([0.25, 0.5, 0.25]), LAST_FILTERS)])
     if not smoothing:
         last = layers.Conv2D(output_channels, 3, padding="same", activation="sigmoid", dtype="float32", name="maps")
         return keras.Model(inputs, last(x))
@@ -57,15 +65,14 @@ def build_half_unet(
         2 * SMOOTHING_REACH + 1, padding="same", use_bias=False, activation="sigmoid", trainable=False, name="smooth"
     )
     model = keras.Model(inputs, smooth(x))
-    smooth.set_weights([_gaussian(smoothing, output_channels)])
+    gaussian = np.exp(-0.5 * (np.arange(-SMOOTHING_REACH, SMOOTHING_REACH + 1) / smoothing) ** 2)
+    smooth.set_weights([_spread(gaussian / gaussian.sum(), output_channels)])
     return model
 
 
-def _gaussian(sigma: float, channels: int) -> np.ndarray:
-    """(y, x, channel, 1) float32 that sums to 1 over y and x."""
-    line = np.exp(-0.5 * (np.arange(-SMOOTHING_REACH, SMOOTHING_REACH + 1) / sigma) ** 2)
-    square = np.outer(line, line) / line.sum() ** 2
-    return np.repeat(square[..., None, None], channels, axis=2).astype(np.float32)
+def _spread(line: np.ndarray, channels: int) -> np.ndarray:
+    """The kernel (y, x, channel, 1), float32, of a filter that is `line` along both axes."""
+    return np.repeat(np.outer(line, line)[..., None, None], channels, axis=2).astype(np.float32)
 
 
 def half_receptive_radius(levels: int = 4) -> int:
