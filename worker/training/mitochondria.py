@@ -94,7 +94,7 @@ def scores_by_frames(models: Mapping[int, keras.Model], examples: list[Example])
 TISSUE = "Gerhard et al. 2013, Drosophila larva ventral nerve cord"
 ORIGIN = TISSUE + ", section {name}, kept for validation; a part of it"
 STACK_ORIGIN = TISSUE + ", sections 7 to 11 of the volume without labels; a part of them"
-SAMPLE_SECTION, SAMPLE_Y, SAMPLE_X, SAMPLE_SIDE = "14", 556, 256, 384
+SAMPLE_SECTION, SAMPLE_Y, SAMPLE_X, SAMPLE_SIDE = "15", 544, 448, 384
 STACK_SECTIONS, STACK_Y, STACK_X, STACK_SIDE = range(7, 12), 432, 720, 256
 DATASET = "Gerhard et al. 2013, sections 13 to 15, {frames}"
 
