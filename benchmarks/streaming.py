@@ -7,9 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,6 +18,7 @@ import numpy as np
 import tifffile
 from scipy import ndimage
 
+from benchmarks.process import run_measured
 from benchmarks.table import print_table, verdict
 from benchmarks.tiny_package import tiny_package
 
@@ -77,20 +75,9 @@ def measure(image: Path, model: Path, out: Path, memory: int, tile: int | None) 
     command = [sys.executable, "zooscope.py", "preview", str(image), "--model", str(model), "-o", str(out)]
     command += ["--tile-px", str(tile)] if tile else []
     started = time.perf_counter()
-    process = subprocess.Popen(
-        command, env=os.environ | {"ZOOSCOPE_STREAM_MEMORY_BYTES": str(memory)}, stdout=subprocess.DEVNULL
-    )
-    _, status, used = os.wait4(process.pid, 0)
+    _, peak = run_measured(command, {"ZOOSCOPE_STREAM_MEMORY_BYTES": str(memory)})
     seconds = time.perf_counter() - started
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"the preview ended with {process.returncode}")
-    manifest = json.loads((out / "manifest.json").read_text())
-    return {"seconds": seconds, "peak": peak_bytes(used), "manifest": manifest}
-
-
-def peak_bytes(used: resource.struct_rusage) -> int:
-    return used.ru_maxrss * (1 if sys.platform == "darwin" else 2**10)
+    return {"seconds": seconds, "peak": peak, "manifest": json.loads((out / "manifest.json").read_text())}
 
 
 def main() -> None:

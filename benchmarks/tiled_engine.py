@@ -6,9 +6,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.plain_network import FRAMEWORKS, HALO, STEP, write_package
+from benchmarks.process import run_measured
 from benchmarks.table import print_table, verdict
 from worker.tiles import make_grid
 
@@ -47,11 +46,9 @@ def measure(
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "CUDA_VISIBLE_DEVICES": "",
     }
-    answer = subprocess.run(command, capture_output=True, env=os.environ | words, text=True, check=False)
-    if answer.returncode:
-        raise SystemExit(f"{way} failed:\n{answer.stderr[-2000:]}")
-    measured: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])
-    return measured
+    told, peak = run_measured(command, words)
+    measured: dict[str, Any] = json.loads(told.splitlines()[-1])
+    return measured | {"peak": peak}
 
 
 def difference(one: Path, other: Path) -> float:
