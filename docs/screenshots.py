@@ -30,7 +30,12 @@ SHOWN = [
     ("result", "", "light"),
     ("result", "", "dark"),
     ("result", "-phone", "light"),
+    ("result-boxes", "", "light"),
+    ("result-spots", "", "light"),
+    ("result-cells", "", "light"),
 ]
+# The names of results in the documentation, by the model that made them.
+RESULTS = {"nuclei": "result", "blood-cells": "result-boxes", "spots": "result-spots", "em-membranes": "result-cells"}
 BROWSER_OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 PATIENCE_MS = 120_000
 
@@ -54,15 +59,16 @@ def make_results(page: Page, url: str) -> dict[str, str]:
     page.goto(f"{url}/try")
     models = [button.get_attribute("data-sample-model") or "" for button in page.locator("[data-sample='0']").all()]
     pages = {"gallery": "/", "mine": "/mine", "status": "/status", "docs": "/docs", "api": "/api/v1/docs"}
-    for model in sorted(models, reverse=True):
+    for model in sorted(models):
         page.goto(f"{url}/try?model={model}&sample=0")
         expect(page.locator("#run")).to_be_enabled(timeout=PATIENCE_MS)
-        pages.setdefault("try", page.url.removeprefix(url))
+        if model == "nuclei":
+            pages["try"] = page.url.removeprefix(url)
         page.click("#run")
         page.wait_for_url(re.compile("/r/"))
         expect(page.locator("#result")).to_have_attribute("data-state", "done", timeout=PATIENCE_MS)
-        pages["result" if "result" not in pages else f"result-{model}"] = page.url.removeprefix(url)
-        pages.setdefault("model", f"/models/{model}")
+        pages[RESULTS.get(model, f"result-{model}")] = page.url.removeprefix(url)
+    pages["model"] = "/models/nuclei"
     return pages
 
 
@@ -71,7 +77,7 @@ def take(browser: Browser, url: str, everything: Path | None) -> None:
         pages = make_results(maker.new_page(), url)
         visitor = maker.storage_state()
     every = [(name, window, theme) for window in WINDOWS for theme in ("light", "dark") for name in pages]
-    for name, window, theme in every if everything else SHOWN:
+    for name, window, theme in every if everything else [one for one in SHOWN if one[0] in pages]:
         width, height = WINDOWS[window]
         with browser.new_context(
             viewport={"width": width, "height": height},

@@ -42,7 +42,7 @@ def gallery() -> str:
 def model(id: str) -> str:
     document = service().catalogue.get(id)
     card = documentation.render(document.get("card") or "")
-    return _page("model.html", document["name"], model=document, card_html=card)
+    return _page("model.html", document["name"], model=document, card_html=card, roles=roles)
 
 
 @blueprint.get("/try")
