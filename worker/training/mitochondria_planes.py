@@ -22,7 +22,7 @@ from worker.training.mitochondria import BATCH, DRAWN, PATCH, build, loss, mean_
 
 FRAMES = (3, 5)
 # Gently: what the network for one plane knows is not to be lost before the neighbours are of use.
-PLAN = Plan(steps=150, peak_rate=4e-4, warm_up=20, evaluate_every=50, averaging=0.97)
+PLAN = Plan(steps=100, peak_rate=4e-4, warm_up=20, evaluate_every=50, averaging=0.97)
 CHANGED_CHANCE = 0.4
 ALONE_CHANCE = 0.15
 
