@@ -74,7 +74,7 @@ def suits(request: Request, checked: Checked) -> tuple[float, list[str]]:
 def _size_suits(request: Request, checked: Checked) -> tuple[float, str]:
     wanted = checked.model.get("pixel_size_um")
     if not wanted:
-        return 0.7, "made for no particular pixel size"
+        return 0.45, "made for no particular pixel size"
     made_for = say_length(wanted)
     if request.pixel_size is None:
         return 0.5, f"made for {made_for}; the image's pixel size is not known"

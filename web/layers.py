@@ -22,6 +22,7 @@ PROBABILITY = "probability.ome.tif"
 PROBABILITY_SLACK = 0.01
 # Okabe & Ito's vermilion: seen on dark and bright tissue, and told from the colours of most classes.
 TINT = (213, 94, 0)
+TINT_OPACITY = 0.6
 
 
 def layer(job: Mapping[str, Any], name: str, chosen: int | None = None) -> Path:
@@ -59,7 +60,7 @@ def _tint(job: Mapping[str, Any], chosen: int | None) -> Path:
     sha256, channel = _map_of(job, chosen)
 
     def draw() -> bytes:
-        alpha = _grey(_plane(sha256, PROBABILITY, channel))
+        alpha = (_grey(_plane(sha256, PROBABILITY, channel)) * TINT_OPACITY).astype(np.uint8)
         colour = np.broadcast_to(np.array(TINT, np.uint8), (*alpha.shape, 3))
         return renders.encode_png(np.dstack([colour, alpha]))
 

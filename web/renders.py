@@ -20,7 +20,7 @@ from PIL import Image
 from web.service import service
 
 # Raise when the same source would now be drawn differently.
-RENDER_VERSION = 1
+RENDER_VERSION = 2
 CACHE_BYTES = 2 * 2**30
 # Large renders hold whole regions in memory: so many at once, and no more.
 AT_ONCE = threading.BoundedSemaphore(2)

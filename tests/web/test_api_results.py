@@ -125,7 +125,7 @@ def test_another_map_and_a_tint_are_layers_too(client: FlaskClient, done: dict[s
     layers = done["result"]["layers"]
     tint = np.asarray(picture(client, layers["tint"]))
     assert tint.shape == (32, 40, 4)
-    assert (tint[3, 3, 3], tint[0, 0, 3]) == (255, 0)
+    assert (tint[3, 3, 3], tint[0, 0, 3]) == (153, 0), "the picture is seen through it"
     assert (
         np.asarray(picture(client, f"{layers['probability']}?map=0"))
         == np.asarray(picture(client, layers["probability"]))
