@@ -9,7 +9,7 @@ import numpy as np
 
 from worker.rescale import nearest
 from worker.stream.components import Pieces
-from worker.stream.scratch import Scratch
+from worker.stream.scratch import Scratch, rectangle
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,11 @@ class Numbered:
     def read(self, y: tuple[int, int], x: tuple[int, int]) -> np.ndarray:
         """The rectangle of rows `y` and columns `x`, int32."""
         if self.found.shape == self.shape:
-            return self.numbers[self.found[slice(*y), slice(*x)]]
+            return self.numbers[rectangle(self.found, y, x)]
         rows, columns = (
             nearest(have, side, span) for have, side, span in zip(self.found.shape, self.shape, (y, x), strict=True)
         )
-        part = self.found[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        part = rectangle(self.found, (int(rows[0]), int(rows[-1]) + 1), (int(columns[0]), int(columns[-1]) + 1))
         return self.numbers[part[(rows - rows[0])[:, None], (columns - columns[0])[None, :]]]
 
     def bands(self, scratch: Scratch) -> Iterator[tuple[int, np.ndarray]]:

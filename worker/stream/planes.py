@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from worker.rescale import nearest
-from worker.stream.scratch import Scratch
+from worker.stream.scratch import Scratch, rectangle
 
 Operator = Callable[[np.ndarray], np.ndarray]
 
@@ -37,7 +37,7 @@ class Stored:
         return height, width, channels
 
     def read(self, y: tuple[int, int], x: tuple[int, int]) -> np.ndarray:
-        return self.array[slice(*y), slice(*x)]
+        return rectangle(self.array, y, x)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from scipy import ndimage
 
 from worker.stream.components import Pieces, Window, find_pieces, fits, pieces_of, squares, widened, windows
 from worker.stream.planes import Plane
-from worker.stream.scratch import Scratch
+from worker.stream.scratch import Scratch, rectangle
 
 Tick = Callable[[float], None]
 
@@ -130,7 +130,7 @@ def _decode_giants(
         window = widened(square, margin, maps.shape[:2])
         top, left, bottom, right = window
         labels, classes = head.decode(maps.read((top, bottom), (left, right)))
-        taken = np.asarray(regions.labels[top:bottom, left:right])
+        taken = np.array(rectangle(regions.labels, (top, bottom), (left, right)))
         labels = np.where((taken == 0) | (taken >= first), labels, 0)
         if head.splits:
             labels = np.where(_centred(labels, len(classes), window, square)[labels], labels, 0)

@@ -70,6 +70,26 @@ class Scratch:
         return max(4096, self.memory // 400)
 
 
+def rectangle(array: np.ndarray, y: tuple[int, int], x: tuple[int, int]) -> np.ndarray:
+    """Rows `y` and columns `x` of (y, x, ...).
+
+    Of a narrow part of a wide array in a file the rows are read one by one: through the mapping every row would bring
+    its neighbours' pages along.
+    """
+    mapped = getattr(array, "_mmap", None)
+    narrow = (x[1] - x[0]) * 2 <= array.shape[1]
+    if mapped is None or array.base is not mapped or not narrow or not hasattr(os, "preadv"):
+        return array[slice(*y), slice(*x)]
+    assert isinstance(array, np.memmap)
+    part = np.empty((y[1] - y[0], x[1] - x[0], *array.shape[2:]), array.dtype)
+    bytes_per_row, bytes_per_pixel = array.strides[0], array.strides[1]
+    with Path(str(array.filename)).open("rb") as file:
+        for index in range(len(part)):
+            at = array.offset + (y[0] + index) * bytes_per_row + x[0] * bytes_per_pixel
+            os.preadv(file.fileno(), [part[index].reshape(-1).view(np.uint8)], at)
+    return part
+
+
 def check_room(folder: Path, size: int) -> None:
     """Raise `DiskFull` when `size` bytes more would not fit."""
     free = shutil.disk_usage(folder).free
