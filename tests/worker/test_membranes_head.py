@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
@@ -149,17 +146,3 @@ def test_every_seed_is_in_a_cell_of_its_own(drawn: tuple[int, int, int, float], 
     found = decode_cells(membrane, seeds=seeds)
     for number in range(1, found.max() + 1):
         assert len(np.unique(marks[(found == number) & (marks > 0)])) <= 1
-
-
-@pytest.mark.parametrize("pitch", [24, 90])
-def test_a_megapixel_takes_well_under_a_second(pitch: int) -> None:
-    tile, _ = honeycomb((256, 256), pitch)
-    noise = np.random.default_rng(2).normal(0, 0.05, (1024, 1024))
-    membrane = np.clip(np.tile(tile, (4, 4)) + noise, 0, 1).astype(np.float32)
-    durations = []
-    for _ in range(3):
-        started = time.perf_counter()
-        decode_cells(membrane)
-        durations.append(time.perf_counter() - started)
-    print(durations)
-    assert min(durations) < 1.5
