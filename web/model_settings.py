@@ -28,9 +28,11 @@ def settings_data(models: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _rank(setting: Any) -> tuple[bool, int, bool]:
-    """What matters most comes first: the threshold, then what few heads have, numbers before choices."""
+    """What matters most comes first: the threshold, then what few heads have, numbers before choices; the rest as is."""
+    if setting.advanced:
+        return True, 0, False
     few = 0 if setting.name == "threshold" else 1 if 0 < len(setting.heads) <= 3 else 2
-    return setting.advanced, few, setting.kind == "choice"
+    return False, few, setting.kind == "choice"
 
 
 def roles(model: Mapping[str, Any]) -> list[str]:
