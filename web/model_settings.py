@@ -28,7 +28,7 @@ def settings_data(models: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _rank(setting: Any) -> tuple[bool, int, bool]:
-    """What matters most comes first: the threshold, then what few heads have, numbers before choices; the rest as is."""
+    """What matters most comes first: the threshold, then what few heads have, numbers before choices."""
     if setting.advanced:
         return True, 0, False
     few = 0 if setting.name == "threshold" else 1 if 0 < len(setting.heads) <= 3 else 2
