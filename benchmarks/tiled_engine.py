@@ -85,6 +85,7 @@ def compare(framework: str, side: int, tile: int, rounds: int, referee: Path | N
         f"{framework}, {side} x {side} pixels in {count} tiles, median of {rounds}",
         [
             (way, f"{rate[way]:.2f} MP/s",
+             f"{statistics.median(one['cpu'] for one in found[way]):.2f} s of processor, "
              f"peak {max(one['peak'] for one in found[way]) / 2**20:.0f} MiB, differs by {apart[way]:.1e}")
             for way in ways
         ]
