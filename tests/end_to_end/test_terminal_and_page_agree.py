@@ -21,7 +21,10 @@ ROOT = Path(__file__).parents[2]
 SECONDS = 120
 CASES = {
     "nuclei": {"roi": [20, 30, 300, 210], "settings": {"threshold": 0.4}},
-    "em-mitochondria": {"roi": [0, 64, 400, 400], "settings": {"enhancement": "cdeep3m2"}, "pixel_size_um": 0.006},
+    "em-mitochondria": {"roi": [0, 32, 220, 220], "settings": {"enhancement": "cdeep3m2"}, "pixel_size_um": 0.006},
+    "em-membranes": {"roi": [10, 0, 200, 230], "settings": {"variations": "8-flips"}},
+    "blood-cells": {"roi": [40, 30, 500, 400], "settings": {"overlap": 0.4}},
+    "spots": {"roi": [0, 0, 300, 280], "settings": {"spot_method": "dog"}},
 }
 
 
