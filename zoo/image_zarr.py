@@ -126,9 +126,7 @@ def _attributes(archive: Archive) -> tuple[str, dict[str, Any]]:
     raise UnsupportedImage("The zip holds no OME-Zarr image.", "Upload an OME-Zarr, TIFF, PNG or JPEG.")
 
 
-def _level(
-    archive: Archive, root: str, attributes: dict[str, Any], file_bytes: int, settings: Settings
-) -> Level:
+def _level(archive: Archive, root: str, attributes: dict[str, Any], file_bytes: int, settings: Settings) -> Level:
     multiscale = attributes["multiscales"][0]
     dataset = multiscale["datasets"][0]
     inner = PurePosixPath(root) / str(dataset["path"])
