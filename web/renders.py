@@ -6,12 +6,13 @@ a cache that may be emptied at any time.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -58,13 +59,21 @@ def kept(source_sha256: str, kind: str, draw: Callable[[], bytes], suffix: str =
 
 def _make_room(folder: Path, needed: int) -> None:
     """Drop the renders unused for longest until `needed` bytes fit into the cache."""
-    entries = sorted((entry.stat().st_mtime, entry.stat().st_size, entry.path) for entry in os.scandir(folder))
+    entries = sorted(_seen(folder))
     total = sum(size for _, size, _ in entries) + needed
     for _, size, path in entries:
         if total <= CACHE_BYTES:
             return
         Path(path).unlink(missing_ok=True)
         total -= size
+
+
+def _seen(folder: Path) -> Iterator[tuple[float, int, str]]:
+    """Time of last use, bytes and path of each render; not of those that another thread writes or renames just now."""
+    for entry in os.scandir(folder):
+        with contextlib.suppress(FileNotFoundError):
+            stat = entry.stat()
+            yield stat.st_mtime, stat.st_size, entry.path
 
 
 def encode_png(pixels: np.ndarray) -> bytes:
