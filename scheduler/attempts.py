@@ -253,14 +253,19 @@ class Attempts:
     def release(self, uuid: str, lease: str) -> None:
         """The worker hands the job back: ready for another at once, and the attempt does not count."""
 
+        repeated = False
+
         def hand_back(body: Body) -> bool | None:
-            if leases.ended_by(body, lease) and body["state"] == "queued":
+            nonlocal repeated
+            repeated = leases.ended_by(body, lease) and body["state"] == "queued"
+            if repeated:
                 return False
             leases.hand_back(body, lease, now())
             return None
 
         body = self._end(uuid, lease, hand_back).body
-        self._metrics.ended(body["kind"], "handed back")
+        if not repeated:
+            self._metrics.ended(body["kind"], "handed back")
         self._delay(body, 0.0)
         self._ending.collect(uuid)
 

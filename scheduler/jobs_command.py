@@ -26,6 +26,10 @@ class ServerRefused(UserError):
     code = "server-refused"
 
 
+class TokenMissing(UserError):
+    code = "token-missing"
+
+
 class ServerAway(Unavailable):
     code = "server-away"
 
@@ -48,7 +52,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do it; returns 0. Raises ServerRefused with the server's sentence, ServerAway when it does not answer."""
+    """Do it; returns 0. Raises TokenMissing, ServerRefused with the server's sentence, ServerAway
+    when it does not answer.
+    """
     settings = read_settings()
     server = Server(arguments.server or f"http://{settings.host}:{settings.port}", _token(settings))
     if arguments.action == "buried":
@@ -65,7 +71,15 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _token(settings: Settings) -> str:
-    return os.environ.get("ZOOSCOPE_SERVICE_TOKEN") or str(read_or_make_key(settings, SERVICE_TOKEN))
+    """Never a new one: the running service would not know it."""
+    if given := os.environ.get("ZOOSCOPE_SERVICE_TOKEN"):
+        return given
+    if not (settings.secrets_folder / SERVICE_TOKEN).exists():
+        raise TokenMissing(
+            f"There is no token in {str(settings.secrets_folder)!r}.",
+            "Run this in the service's folder, or put its secrets/service-token into ZOOSCOPE_SERVICE_TOKEN.",
+        )
+    return read_or_make_key(settings, SERVICE_TOKEN)
 
 
 def _one(server: Server, action: str, uuid: str) -> None:

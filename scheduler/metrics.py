@@ -57,10 +57,11 @@ class Metrics:
             self._waited.labels(body["kind"]).observe(max(0.0, now - body["created_at"]))
 
     def done(self, body: Mapping[str, Any]) -> None:
-        seconds = max(0.0, body["finished_at"] - body["started_at"])
+        # A result may come from a worker whose start was never heard.
+        seconds = max(0.0, body["finished_at"] - (body["started_at"] or body["finished_at"]))
         self._attempts.labels(body["kind"], "done").inc()
         self._ran.labels(body["kind"]).observe(seconds)
-        if body["estimate"]["seconds"] > 0:
+        if body["started_at"] and body["estimate"]["seconds"] > 0:
             self._ratio.observe(seconds / body["estimate"]["seconds"])
         for stage, took in body["result"]["timings"].items():
             # Names come from a worker: only those of the contract become labels.

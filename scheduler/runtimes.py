@@ -110,7 +110,7 @@ class Runtimes:
     def learn_from(self, body: Mapping[str, Any]) -> None:
         """Remember what the finished job `body` took. No result is refused for what cannot be learned from it."""
         load = body["result"]["timings"].get("loading", 0.0)
-        if not body["work"] or not isinstance(load, int | float):
+        if not body["work"] or not body["started_at"] or not isinstance(load, int | float):
             return
         seconds = body["finished_at"] - body["started_at"] - load
         try:

@@ -54,7 +54,7 @@ PREVIEW_SETTINGS: tuple[PreviewSetting, ...] = (
     PreviewSetting(
         "threshold", "Threshold", "number", 0.5,
         "What has at least this probability, or score, counts: lower finds more.",
-        minimum=0.01, maximum=0.99,
+        minimum=0.01, maximum=0.99, heads=(MASK, INSTANCES, CELLS, STAR, SPOTS, *BOXED),
     ),
     PreviewSetting(
         "minimum_area_px", "Smallest object", "integer", 0, "Objects of fewer pixels are dropped.",

@@ -50,6 +50,21 @@ def test_what_happened_is_counted_once(parts: Parts, worker: Worker) -> None:
     assert told["zooscope_ert_ratio_count",] == 1
 
 
+def test_a_result_without_a_start_is_taken(parts: Parts, worker: Worker) -> None:
+    uuid = parts.submit(work=2.0, estimate_seconds=60.0)
+    assert worker.finish(worker.claim()).status_code == 200
+    assert parts.job(uuid)["state"] == "done"
+    assert scraped(parts)["zooscope_ert_ratio_count",] == 0
+
+
+def test_a_job_handed_back_twice_is_counted_once(parts: Parts, worker: Worker) -> None:
+    parts.submit(estimate_seconds=60.0)
+    claim = worker.begin()
+    for _ in range(2):
+        assert worker.say(contract.RELEASE, claim).status_code == 200
+    assert scraped(parts)["zooscope_attempts_total", "preview", "handed back"] == 1
+
+
 def test_lost_and_buried_jobs_are_counted(parts: Parts, new_worker: Callable[[str], Worker]) -> None:
     parts.submit()
     new_worker("w1").begin()

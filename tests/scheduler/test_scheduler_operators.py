@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import greenstalk
 import pytest
@@ -99,6 +100,19 @@ def test_a_pause_makes_sense_or_is_refused(parts: Parts, worker: Worker) -> None
     assert parts.scheduler.paused() == {}
 
 
-def test_a_server_that_is_not_there_is_said_so(capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_token_is_made_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ZOOSCOPE_DATA", str(tmp_path))
+    monkeypatch.delenv("ZOOSCOPE_SERVICE_TOKEN", raising=False)
+    assert zooscope.main(["jobs", "buried"]) == 2
+    assert "ZOOSCOPE_SERVICE_TOKEN" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_server_that_is_not_there_is_said_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ZOOSCOPE_SERVICE_TOKEN", "any")
     assert zooscope.main(["jobs", "--server", "http://127.0.0.1:9", "buried"]) == 1
     assert "does not answer" in capsys.readouterr().err

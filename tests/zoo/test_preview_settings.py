@@ -61,7 +61,7 @@ def test_only_settings_that_matter_to_the_head() -> None:
         resolve({"seed_height": 0.1}, MASK)
     assert "threshold" in caught.value.hint
     assert names(DEEP) - names(INSTANCES) == {"preset"}
-    assert names(INSTANCES) - names(DEEP) == {"seed_height"}
+    assert names(INSTANCES) - names(DEEP) == {"seed_height", "threshold"}
     assert {"overlap"} <= names(BOXES)
     assert not {"variations", "minimum_area_px", "cells"} & names(BOXES)
     assert {"spot_method", "spot_sigma_min_px", "spot_sigma_max_px", "cells"} <= names(SPOTS) - names(MASK)
