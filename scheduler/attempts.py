@@ -14,9 +14,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, BinaryIO
 
 from scheduler import leases
+from scheduler.clock import now
 from scheduler.contract import RESULT_FILES, SHOWN_EARLY, STAGES
 from scheduler.ending import Ending
-from scheduler.jobs import Body, JobMissing, Jobs, handle_of, note, now
+from scheduler.jobs import Body, JobMissing, Jobs, handle_of, note
 from scheduler.logs import Logs
 from scheduler.metrics import Metrics
 from scheduler.queue import Queue

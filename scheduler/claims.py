@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from scheduler import leases
+from scheduler.clock import now
 from scheduler.contract import FINAL_STATES, Claim
 from scheduler.ending import Ending
 from scheduler.entry import BadEntry, Entry
-from scheduler.jobs import Body, JobMissing, Jobs, handle_of, now, set_handle
+from scheduler.jobs import Body, JobMissing, Jobs, handle_of, set_handle
 from scheduler.metrics import Metrics
 from scheduler.queue import Queue, QueueDown, Reserved
 from scheduler.tokens import BadToken, TokenExpired, Tokens

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
+
+from scheduler.clock import monotonic
 
 REREAD_SECONDS = 1.0
 
@@ -48,7 +49,7 @@ class EventHub:
 
         Raises JobMissing when there is no such job (any more).
         """
-        deadline = time.monotonic() + timeout
+        deadline = monotonic() + timeout
         with self._lock:
             waiting = self._waiting.setdefault(uuid, _Waiting(self._lock))
             waiting.waiters += 1
@@ -66,7 +67,7 @@ class EventHub:
             job = self._read(uuid)
             if job["revision"] != revision:
                 return job
-            left = deadline - time.monotonic()
+            left = deadline - monotonic()
             with self._lock:
                 if left <= 0 or self._closed:
                     return None

@@ -6,7 +6,6 @@ The document is the truth about a job; its queue entry only says that there is s
 from __future__ import annotations
 
 import copy
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -198,8 +197,3 @@ class Jobs:
             size=1,
         )
         return self.search(sooner).total + max(0, self.search(alike).total - 1)
-
-
-def now() -> float:
-    """Seconds since the epoch: leases must mean the same in every process and after a restart."""
-    return time.time()

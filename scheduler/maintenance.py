@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from scheduler import leases
+from scheduler.clock import monotonic, now
 from scheduler.contract import FINAL_STATES
 from scheduler.ending import Ending
 from scheduler.entry import Entry
-from scheduler.jobs import Body, JobMissing, Jobs, handle_of, now, set_handle
+from scheduler.jobs import Body, JobMissing, Jobs, handle_of, set_handle
 from scheduler.logs import Logs
 from scheduler.queue import Queue, QueueDown
 from scheduler.tokens import Tokens
@@ -47,16 +47,16 @@ class Maintenance:
     def run_if_due(self, idle: bool) -> None:
         """Recover if that never happened, or when `idle` and the last time is a while ago; in one thread at a time."""
         first = self._recovered_at == -float("inf")
-        if not (first or (idle and time.monotonic() - self._recovered_at >= RECOVER_EVERY_SECONDS)):
+        if not (first or (idle and monotonic() - self._recovered_at >= RECOVER_EVERY_SECONDS)):
             return
         if not self._one_at_a_time.acquire(blocking=False):
             return
         try:
             self.recover()
-            self._recovered_at = time.monotonic()
-            if time.monotonic() - self._swept_at >= SWEEP_EVERY_SECONDS:
+            self._recovered_at = monotonic()
+            if monotonic() - self._swept_at >= SWEEP_EVERY_SECONDS:
                 self.sweep()
-                self._swept_at = time.monotonic()
+                self._swept_at = monotonic()
         finally:
             self._one_at_a_time.release()
 

@@ -9,19 +9,19 @@ import contextlib
 import math
 import re
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from scheduler import leases
 from scheduler.attempts import Attempts
 from scheduler.claims import Claims
+from scheduler.clock import monotonic, now
 from scheduler.contract import FINAL_STATES, Claim, ReserveRequest
 from scheduler.ending import Ending
 from scheduler.ert import lease_seconds, prior
 from scheduler.events import EventHub
 from scheduler.fairness import KINDS, next_priority
-from scheduler.jobs import TUBE_PREFIX, Body, JobRequest, Jobs, handle_of, new_body, note, now
+from scheduler.jobs import TUBE_PREFIX, Body, JobRequest, Jobs, handle_of, new_body, note
 from scheduler.logs import Logs
 from scheduler.maintenance import Maintenance, mark_deleted, put_entry
 from scheduler.metrics import Metrics
@@ -73,15 +73,15 @@ class Scheduler:
     """`attempts` is what workers do to their jobs, `events` wakes those who watch one.
 
     Hold `blob_lock` from storing a blob until the document that refers to it is stored. `forget_blob` deletes a blob
-    when no document refers to it any more.
+    when no document refers to it any more. A simulation brings a `queue` of its own.
     """
 
-    def __init__(self, documents: Documents, blobs: DiskBlobs, settings: Settings) -> None:
+    def __init__(self, documents: Documents, blobs: DiskBlobs, settings: Settings, queue: Queue | None = None) -> None:
         self.settings = settings
         self.blobs = blobs
         self.events = EventHub(self.job)
         self._jobs = Jobs(documents, self.events.changed)
-        self._queue = Queue(settings.beanstalkd)
+        self._queue = queue or Queue(settings.beanstalkd)
         self._tokens = Tokens(read_or_make_key(settings, JOB_TOKENS), settings.token_hours)
         reaper = Reaper(documents, blobs, self._jobs)
         self.blob_lock = reaper.lock
@@ -271,10 +271,10 @@ class Scheduler:
     def reserve(self, request: ReserveRequest, gone: Callable[[], bool] = lambda: False) -> Claim | None:
         """A job for this worker, or None when there was none in its time. `gone` says that nobody waits any more."""
         tubes = _tubes(request.capabilities)
-        deadline = time.monotonic() + min(max(0.0, request.timeout_seconds), self.settings.reserve_seconds)
+        deadline = monotonic() + min(max(0.0, request.timeout_seconds), self.settings.reserve_seconds)
         self._workers.waiting(request.worker, request.device, request.warm_models)
         self.maintenance.run_if_due(idle=False)
-        left = deadline - time.monotonic()
+        left = deadline - monotonic()
         while not (self._closing.is_set() or self.stopping() or gone()):
             with self._queue.reserving(tubes, min(WAIT_SECONDS, max(0, math.ceil(left)))) as reserved:
                 if reserved is not None and not gone():
@@ -282,7 +282,7 @@ class Scheduler:
                     if claim is not None:
                         self._workers.working(request.worker, request.device, claim.uuid)
                         return claim
-            left = deadline - time.monotonic()
+            left = deadline - monotonic()
             if reserved is None:
                 self.maintenance.run_if_due(idle=True)
                 if left <= 0:

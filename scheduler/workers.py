@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from scheduler.jobs import now
+from scheduler.clock import now
 
 PRESENT_SECONDS = 60.0
 
