@@ -59,8 +59,8 @@ def priority_of(client: greenstalk.Client, job: greenstalk.Job) -> int:
 class Connection:
     """One client on a socket of ours. Used by one thread at a time."""
 
-    def __init__(self, address: tuple[str, int]) -> None:
-        self._socket = _connect(address)
+    def __init__(self, connected: socket.socket) -> None:
+        self._socket = connected
         self.client = greenstalk.Client(self._socket, encoding=None)
         try:
             # The name of this run of beanstalkd: it changes with every restart.
@@ -99,7 +99,7 @@ class Connection:
             self.client.close()
 
 
-def _connect(address: tuple[str, int]) -> socket.socket:
+def connect(address: tuple[str, int]) -> socket.socket:
     connection = socket.create_connection(address, timeout=CONNECT_SECONDS)
     connection.settimeout(COMMAND_SECONDS)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -7,6 +7,7 @@ restart. So a job is addressed by its `Handle` and its uuid, and nothing is done
 from __future__ import annotations
 
 import contextlib
+import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
@@ -20,6 +21,7 @@ from scheduler.connection import (
     QueueDraining,
     Reserved,
     broken_is_down,
+    connect,
     delay_seconds,
     priority_of,
 )
@@ -86,7 +88,11 @@ class Queue:
                 self._drop_idle()
             else:
                 return connection
-        return Connection(self._address)
+        return Connection(self._dial())
+
+    def _dial(self) -> socket.socket:
+        """A socket to beanstalkd; a simulation brings another one."""
+        return connect(self._address)
 
     def _drop_idle(self) -> None:
         with self._lock:
