@@ -8,12 +8,12 @@ it lives forever, therefore every log is drained when its job ends, and once mor
 from __future__ import annotations
 
 import json
-import threading
 from typing import Any
 
 from scheduler.contract import FINAL_STATES
 from scheduler.jobs import Body, JobMissing, Jobs
 from scheduler.queue import Queue
+from zoo.blob_lock import BlobLock
 from zoo.blobs import DiskBlobs
 from zoo.documents import DocumentExists, DocumentMissing, Documents, RevisionConflict, Stored
 from zoo.identifiers import is_uuid
@@ -33,7 +33,7 @@ class Logs:
     """`limit` is the most bytes kept of one job's log; `lock` guards blobs against being collected meanwhile."""
 
     def __init__(
-        self, documents: Documents, blobs: DiskBlobs, queue: Queue, jobs: Jobs, lock: threading.RLock, limit: int
+        self, documents: Documents, blobs: DiskBlobs, queue: Queue, jobs: Jobs, lock: BlobLock, limit: int
     ) -> None:
         self._documents = documents
         self._blobs = blobs
@@ -120,21 +120,29 @@ class Logs:
     def _keep(self, uuid: str, text: str) -> None:
         with self._lock:
             try:
-                before = self._jobs.get(uuid).body["log_sha256"]
+                while not self._add(uuid, self._jobs.get(uuid).body["log_sha256"], text):
+                    pass
             except JobMissing:
                 return
-            kept = self._blobs.read(before).decode() if before else ""
-            # A drain that was cut off after this point finds the same chunks again.
-            if text in kept:
-                return
-            blob = self._blobs.put_bytes((kept + text).encode())
 
-            def enter(body: Body) -> None:
-                if before:
-                    body["garbage"] = sorted({before, *body["garbage"]})
-                body["log_sha256"] = blob.sha256
+    def _add(self, uuid: str, before: str | None, text: str) -> bool:
+        """Add to the log kept so far, `before`; False when another drain was quicker."""
+        kept = self._blobs.read(before).decode() if before else ""
+        # A drain that was cut off after this point finds the same chunks again.
+        if text in kept:
+            return True
+        blob = self._blobs.put_bytes((kept + text).encode())
 
-            self._jobs.change(uuid, enter)
+        def enter(body: Body) -> bool | None:
+            if body["log_sha256"] != before:
+                body["garbage"] = sorted({blob.sha256, *body["garbage"]})
+                return None
+            if before:
+                body["garbage"] = sorted({before, *body["garbage"]})
+            body["log_sha256"] = blob.sha256
+            return None
+
+        return bool(self._jobs.change(uuid, enter).body["log_sha256"] == blob.sha256)
 
     def left_behind(self) -> list[str]:
         """The uuids whose log still has a tube."""

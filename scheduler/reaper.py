@@ -6,9 +6,8 @@ image somebody uploaded. A blob goes only when no document refers to it.
 
 from __future__ import annotations
 
-import threading
-
 from scheduler.jobs import COLLECTION, Body, Jobs
+from zoo.blob_lock import BlobLock
 from zoo.blobs import DiskBlobs
 from zoo.documents import Documents, Query
 
@@ -27,7 +26,7 @@ class Reaper:
         self._documents = documents
         self._blobs = blobs
         self._jobs = jobs
-        self.lock = threading.RLock()
+        self.lock = BlobLock(blobs.folder)
 
     def needed(self, sha256: str) -> bool:
         """Whether any document refers to the blob."""
@@ -53,6 +52,6 @@ class Reaper:
 
     def collect_one(self, sha256: str) -> None:
         """Delete the blob if nothing needs it."""
-        with self.lock:
+        with self.lock.removing():
             if not self.needed(sha256):
                 self._blobs.delete(sha256)
