@@ -18,6 +18,7 @@ from scheduler.clock import now
 from scheduler.contract import RESULT_FILES, SHOWN_EARLY, STAGES
 from scheduler.ending import Ending
 from scheduler.jobs import Body, JobMissing, Jobs, handle_of, note
+from scheduler.limits import Limits
 from scheduler.logs import Logs
 from scheduler.metrics import Metrics
 from scheduler.queue import Queue
@@ -63,6 +64,7 @@ class Attempts:
         workers: Workers,
         runtimes: Runtimes,
         metrics: Metrics,
+        limits: Limits,
         settings: Settings,
     ) -> None:
         self._jobs = jobs
@@ -74,6 +76,7 @@ class Attempts:
         self._workers = workers
         self._runtimes = runtimes
         self._metrics = metrics
+        self._limits = limits
         self._settings = settings
 
     def start(self, uuid: str, lease: str) -> dict[str, float]:
@@ -239,7 +242,8 @@ class Attempts:
         body = self._end(uuid, lease, fail).body
         if not repeated:
             self._metrics.ended(body["kind"], "failed", error["code"])
-            self._after_failure(body, retry)
+        # Also when told twice: the first time may have been cut off before this.
+        self._after_failure(body, retry)
         return str(body["state"])
 
     def _after_failure(self, body: Mapping[str, Any], retry: bool) -> None:
@@ -290,6 +294,7 @@ class Attempts:
         stored = self._jobs.change(uuid, transition)
         if held and held["id"] == lease:
             self._workers.free(held["worker"], uuid)
+            self._limits.wake(stored.body["owner"])
         return stored
 
     def _delay(self, body: Mapping[str, Any], seconds: float) -> None:

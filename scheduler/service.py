@@ -22,6 +22,7 @@ from scheduler.ert import lease_seconds, prior
 from scheduler.events import EventHub
 from scheduler.fairness import KINDS, next_priority
 from scheduler.jobs import TUBE_PREFIX, Body, JobRequest, Jobs, handle_of, new_body, note
+from scheduler.limits import Limits, TooManyJobs
 from scheduler.logs import Logs
 from scheduler.maintenance import Maintenance, mark_deleted, put_entry
 from scheduler.metrics import Metrics
@@ -44,11 +45,6 @@ CAPABILITY = re.compile(r"[a-z0-9][a-z0-9.-]{0,49}")
 MAXIMUM_CAPABILITIES = 16
 
 Filters = dict[str, Sequence[str | int | float | bool]]
-
-
-class TooManyJobs(UserError):
-    code = "too-many-jobs"
-    status = 429
 
 
 class InputGone(UserError):
@@ -89,7 +85,8 @@ class Scheduler:
         self._logs = Logs(documents, blobs, self._queue, self._jobs, reaper.lock, settings.log_bytes)
         self._ending = Ending(self._jobs, self._queue, self._logs, reaper)
         self.metrics = Metrics(self._figures_now)
-        self._claims = Claims(self._jobs, self._queue, self._tokens, self._ending, self.metrics, settings)
+        self._limits = Limits(self._jobs, self._queue, settings)
+        self._claims = Claims(self._jobs, self._queue, self._tokens, self._ending, self.metrics, self._limits, settings)
         self._workers = Workers()
         self._runtimes = Runtimes(documents)
         self.attempts = Attempts(
@@ -102,6 +99,7 @@ class Scheduler:
             self._workers,
             self._runtimes,
             self.metrics,
+            self._limits,
             settings,
         )
         self.maintenance = Maintenance(self._jobs, self._queue, self._logs, self._tokens, self._ending, settings)
@@ -122,12 +120,7 @@ class Scheduler:
         with self.blob_lock:
             if not self.blobs.exists(request.input_sha256):
                 raise InputGone("The region of this preview is no longer stored.", "Choose the image and region again.")
-            waiting = self._jobs.count(owner=[request.owner], state=["queued", "running"])
-            if waiting >= self.settings.queued_per_owner:
-                raise TooManyJobs(
-                    f"You have {waiting} previews waiting or running, which is as many as one person may have.",
-                    "Wait until some are done, or cancel some.",
-                )
+            self._limits.check_submit(request.owner, request.address)
             size = self.blobs.size(request.input_sha256)
             priority = next_priority(self._jobs, request.kind, request.owner)
             stored = self._jobs.create(new_body(request, ert, size, priority, now()))
@@ -175,6 +168,7 @@ class Scheduler:
         body = self._jobs.change(uuid, cancel).body
         if body["state"] == "cancelled":
             self._ending.settle_and_delete(uuid)
+            self._limits.wake(body["owner"])
         return self.job(uuid)
 
     def delete(self, uuid: str) -> None:
@@ -185,12 +179,16 @@ class Scheduler:
 
     def kick(self, uuid: str) -> dict[str, Any]:
         """For an operator: try a buried job once more, from its first attempt on. Raises NotBuried."""
-        handle = handle_of(self._jobs.get(uuid).body)
-        if self._queue.state(handle, uuid) != "buried":
+        before = self._jobs.get(uuid).body
+        handle = handle_of(before)
+        # Asked first, so that nothing is half done while the queue is away. The document decides: a broker that lost
+        # its binlog has lost the buried entries as well.
+        self._queue.state(handle, uuid)
+        if not before["buried"] or before["state"] != "failed":
             raise NotBuried("This job is not buried.", "Only a job that failed after all its attempts can be kicked.")
 
         def revive(body: Body) -> bool | None:
-            if body["state"] != "failed":
+            if body["state"] != "failed" or not body["buried"]:
                 return False
             body |= {
                 "state": "queued",
