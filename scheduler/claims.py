@@ -16,6 +16,7 @@ from scheduler.contract import FINAL_STATES, Claim
 from scheduler.ending import Ending
 from scheduler.entry import BadEntry, Entry
 from scheduler.jobs import Body, JobMissing, Jobs, handle_of, set_handle
+from scheduler.limits import HOLD_SECONDS, Limits
 from scheduler.metrics import Metrics
 from scheduler.queue import Queue, QueueDown, Reserved
 from scheduler.tokens import BadToken, TokenExpired, Tokens
@@ -28,23 +29,32 @@ PUT_OFF_SECONDS = 30.0
 
 @dataclass
 class _Outcome:
-    """What the transition decided: leased, wait, over or exhausted."""
+    """What the transition decided: leased, held, wait, over or exhausted."""
 
     what: str = ""
     lease: str = ""
+    owner: str = ""
     seconds: float = 0.0
     lost: bool = False
 
 
 class Claims:
     def __init__(
-        self, jobs: Jobs, queue: Queue, tokens: Tokens, ending: Ending, metrics: Metrics, settings: Settings
+        self,
+        jobs: Jobs,
+        queue: Queue,
+        tokens: Tokens,
+        ending: Ending,
+        metrics: Metrics,
+        limits: Limits,
+        settings: Settings,
     ) -> None:
         self._jobs = jobs
         self._queue = queue
         self._tokens = tokens
         self._ending = ending
         self._metrics = metrics
+        self._limits = limits
         self._settings = settings
 
     def take(self, reserved: Reserved, worker: str, device: str) -> Claim | None:
@@ -100,7 +110,7 @@ class Claims:
 
         def open_lease(body: Body) -> bool | None:
             time = now()
-            outcome.seconds = leases.remaining(body, time)
+            outcome.owner, outcome.seconds = body["owner"], leases.remaining(body, time)
             if body["state"] in FINAL_STATES:
                 outcome.what = "over"
                 return False
@@ -116,12 +126,17 @@ class Claims:
                 leases.finish(body, "failed", time, leases.lost_error(body))
                 leases.bury(body, time)
                 return None
+            if self._limits.full(body["owner"]):
+                outcome.what = "held"
+                leases.hold(body, time)
+                return None
             outcome.what = "leased"
             outcome.lease = leases.open_lease(body, worker, device, self._settings.claim_seconds, time)
             return None
 
         try:
-            body = self._jobs.change(uuid, open_lease).body
+            with self._limits.claiming:
+                body = self._jobs.change(uuid, open_lease).body
         except JobMissing:
             outcome.what = "over"
         else:
@@ -146,10 +161,15 @@ class Claims:
         if outcome.what == "wait":
             reserved.release(outcome.seconds)
             return
+        if outcome.what == "held":
+            reserved.release(HOLD_SECONDS)
+            self._limits.held(uuid, outcome.owner)
+            return
         if not self._ending.settle(uuid):
             reserved.release(PUT_OFF_SECONDS)
         elif outcome.what == "exhausted":
             reserved.bury()
+            self._limits.wake(outcome.owner)
         else:
             reserved.delete()
 

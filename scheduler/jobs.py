@@ -52,6 +52,8 @@ class JobRequest:
     ert_seconds: float | None = None
     work: float = 0.0
     rerun_of: str | None = None
+    # A keyed hash of the network address it came from; empty: not known, or not limited.
+    address: str = ""
 
 
 def new_body(request: JobRequest, ert_seconds: float, input_size: int, priority: int, now: float) -> Body:
@@ -61,6 +63,7 @@ def new_body(request: JobRequest, ert_seconds: float, input_size: int, priority:
         "kind": request.kind,
         "state": "queued",
         "owner": request.owner,
+        "address": request.address,
         "created_at": now,
         "started_at": None,
         "finished_at": None,
@@ -76,6 +79,7 @@ def new_body(request: JobRequest, ert_seconds: float, input_size: int, priority:
         "work": request.work,
         "attempt": 0,
         "lost_claims": 0,
+        "held": False,
         "lease": None,
         "last_lease": None,
         "queue": {"tube": TUBE_PREFIX + request.kind, "job_id": None, "broker": None, "priority": priority},

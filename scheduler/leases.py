@@ -84,7 +84,7 @@ def open_lease(body: Body, worker: str, device: str, seconds: float, now: float)
     """Give the job to a worker for `seconds` in which it must start; returns the lease's id."""
     lease = new_uuid()
     body["attempt"] += 1
-    body["state"] = "queued"
+    body |= {"state": "queued", "held": False}
     body["last_lease"] = lease
     body["lease"] = {
         "id": lease,
@@ -98,6 +98,13 @@ def open_lease(body: Body, worker: str, device: str, seconds: float, now: float)
     }
     body["progress"] = {"stage": "queued", "fraction": 0.0, "message": "", "at": now}
     return lease
+
+
+def hold(body: Body, now: float) -> None:
+    """Leave the job waiting: its owner has as many running as may run at once."""
+    if not body.get("held"):
+        note(body, now, "held", "its owner has as many running as may run at once")
+    body |= {"state": "queued", "held": True}
 
 
 def start(body: Body, lease: str, now: float) -> None:
@@ -133,6 +140,8 @@ def finish(body: Body, state: str, now: float, error: Mapping[str, Any] | None =
     """Bring the job into a final state. A result, if any, is in the body already."""
     close(body)
     body |= {"state": state, "finished_at": now, "error": None if error is None else dict(error)}
+    # Where it came from is only known while that matters.
+    body |= {"held": False, "address": ""}
     note(body, now, state, "" if error is None else str(error["message"]))
 
 

@@ -11,7 +11,7 @@ from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from zoo.blobs import BlobTooLarge
-from zoo.errors import Unavailable, UserError, ZooscopeError
+from zoo.errors import UserError, ZooscopeError
 
 BODY_BYTES = 2**20
 
@@ -87,7 +87,7 @@ def read_strings(value: Any) -> tuple[str, ...]:
 def _answer_error(error: ZooscopeError) -> Response:
     response = jsonify(error.to_json())
     response.status_code = error.status
-    if isinstance(error, Unavailable):
+    if error.retry_after_seconds is not None:
         response.headers["Retry-After"] = str(error.retry_after_seconds)
     return response
 

@@ -56,7 +56,7 @@ def answer_error(status: int, code: str, message: str, hint: str) -> Response:
 
 def _zooscope_error(error: ZooscopeError) -> Response:
     response = answer_error(error.status, error.code, error.message, error.hint)
-    if isinstance(error, Unavailable):
+    if error.retry_after_seconds is not None:
         response.headers["Retry-After"] = str(error.retry_after_seconds)
     if error.status >= 500 and not isinstance(error, Unavailable):
         log.error("%s %s: %s", request.method, request.path, error, exc_info=error)

@@ -13,6 +13,8 @@ class ZooscopeError(Exception):
 
     code = "internal"
     status = 500
+    # Said as Retry-After, where waiting helps.
+    retry_after_seconds: int | None = None
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)

@@ -80,6 +80,8 @@ SETTINGS = (
     Setting("log_bytes", 4 * MIB, int, "Most bytes kept of a job's log."),
     Setting("job_days", 365.0, float, "How long results are kept."),
     Setting("queued_per_owner", 50, int, "Most jobs one visitor may have queued or running."),
+    Setting("queued_per_address", 200, int, "Most jobs queued or running from one network address; 0: no limit."),
+    Setting("running_per_owner", 16, int, "Most jobs of one visitor that run at once; the rest wait; 0: no limit."),
     Setting("worker_token", "", str, "Token workers show; empty: one is made and kept in the data folder."),
     Setting("worker_server", "", str, "URL of the scheduler, for a worker started on its own."),
     Setting("worker_cache_bytes", 4 * GIB, int, "Disk a worker may use for packages and inputs."),
