@@ -14,7 +14,7 @@ from typing import Any
 PREFIX = "/scheduler/v1"
 
 # Paths below PREFIX, with the job's uuid filled in by `path`. Of services, which show the service token:
-SUBMIT = "/jobs"  # POST the fields of scheduler.jobs.JobRequest -> 201 the job
+SUBMIT = "/jobs"  # POST the fields of scheduler.jobs.JobRequest -> 201 the job; see IDEMPOTENCY_KEY
 JOB = "/jobs/{uuid}"  # GET -> the job, with its place in the queue
 CANCEL = "/jobs/{uuid}/cancel"  # POST -> the job
 KICK = "/jobs/{uuid}/kick"  # POST -> the job, tried once more; 409 unless it is buried
@@ -60,6 +60,10 @@ RESULT_FILES = {
 }
 # The file that is shown as soon as it has arrived, while the rest of the result is still being made.
 SHOWN_EARLY = "overlay.png"
+
+
+# A submission with this header may be sent again when its answer was lost: the same key names the same job.
+IDEMPOTENCY_KEY = "Idempotency-Key"
 
 
 def path(template: str, **names: str) -> str:

@@ -54,12 +54,14 @@ class JobRequest:
     rerun_of: str | None = None
     # A keyed hash of the network address it came from; empty: not known, or not limited.
     address: str = ""
+    # Of a submission that may come twice, as `scheduler.resubmission.uuid_for` gives it; None: a new random one.
+    uuid: str | None = None
 
 
 def new_body(request: JobRequest, ert_seconds: float, input_size: int, priority: int, now: float) -> Body:
     """The document of a job that is accepted now and not yet queued; `priority` as `scheduler.fairness` gives it."""
     return {
-        "uuid": new_uuid(),
+        "uuid": request.uuid or new_uuid(),
         "kind": request.kind,
         "state": "queued",
         "owner": request.owner,

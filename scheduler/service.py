@@ -28,11 +28,12 @@ from scheduler.maintenance import Maintenance, mark_deleted, put_entry
 from scheduler.metrics import Metrics
 from scheduler.queue import Queue, QueueDown, QueueDraining
 from scheduler.reaper import Reaper
+from scheduler.resubmission import submitted_before, uuid_for
 from scheduler.runtimes import Figures, Runtimes
 from scheduler.tokens import Tokens
 from scheduler.workers import Workers
 from zoo.blobs import DiskBlobs
-from zoo.documents import Documents, Page, Query, RevisionConflict
+from zoo.documents import DocumentExists, Documents, Page, Query, RevisionConflict
 from zoo.errors import Unavailable, UserError
 from zoo.secrets import JOB_TOKENS, read_or_make_key
 from zoo.settings import Settings
@@ -114,6 +115,8 @@ class Scheduler:
 
     def submit(self, request: JobRequest) -> dict[str, Any]:
         """Accept a job and queue it; returns its body. Raises TooManyJobs, InputGone, Unavailable: then it is not."""
+        if (known := submitted_before(self._jobs, request)) is not None:
+            return self.job(known)
         ert = request.ert_seconds or lease_seconds(
             request.estimate_seconds + request.load_seconds, self.settings.ert_slack, self.settings
         )
@@ -123,7 +126,12 @@ class Scheduler:
             self._limits.check_submit(request.owner, request.address)
             size = self.blobs.size(request.input_sha256)
             priority = next_priority(self._jobs, request.kind, request.owner)
-            stored = self._jobs.create(new_body(request, ert, size, priority, now()))
+            body = new_body(request, ert, size, priority, now())
+            try:
+                stored = self._jobs.create(body)
+            except DocumentExists:
+                # The same submission, sent twice, was quicker in another thread or replica.
+                return self.job(body["uuid"])
         try:
             put_entry(self._queue, self._tokens, self._jobs, stored.body)
         except (QueueDown, QueueDraining):
@@ -132,6 +140,10 @@ class Scheduler:
                 self._jobs.remove(stored.id, stored.revision)
                 raise
         return self.job(stored.id)
+
+    def uuid_for(self, owner: str, idempotency_key: str, number: int = 0) -> str:
+        """The uuid for a JobRequest that may be submitted twice; raises BadKey. See `scheduler.resubmission`."""
+        return uuid_for(read_or_make_key(self.settings, JOB_TOKENS), owner, idempotency_key, number)
 
     def figures(self, package_sha256: str, claimed: Mapping[str, Any], device: str) -> Figures:
         """Seconds that a model takes on a kind of device: learned from finished jobs, before them as `claimed`."""

@@ -4,6 +4,7 @@ cancel it; list, kick and delete what was buried; pause.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from flask import Blueprint, jsonify, request
@@ -29,7 +30,10 @@ def create_service_blueprint(scheduler: Scheduler) -> Blueprint:
 
     @blueprint.post(contract.SUBMIT)
     def submit() -> Any:
-        return jsonify(scheduler.submit(_job_request(read_body()))), 201
+        asked = _job_request(read_body())
+        if key := request.headers.get(contract.IDEMPOTENCY_KEY):
+            asked = replace(asked, uuid=scheduler.uuid_for(asked.owner, key))
+        return jsonify(scheduler.submit(asked)), 201
 
     @blueprint.get(rule(contract.JOB))
     def job(uuid: str) -> Any:

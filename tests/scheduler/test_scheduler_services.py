@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any
 
@@ -31,6 +32,41 @@ def test_a_job_submitted_over_http_is_done_by_a_worker(parts: Parts, service: Wo
     worker.finish(worker.begin())
     seen = service.client.get(contract.path(contract.JOB, uuid=uuid), headers=headers)
     assert (seen.json["state"], seen.json["place"]) == ("done", None)
+
+
+def submit_under(service: Worker, key: str, body: dict[str, Any]) -> Any:
+    headers = {"Authorization": f"Bearer {service.token}", contract.IDEMPOTENCY_KEY: key}
+    return service.client.post(contract.path(contract.SUBMIT), json=body, headers=headers)
+
+
+def test_a_submission_sent_twice_under_one_key_is_one_job(parts: Parts, service: Worker) -> None:
+    first = submit_under(service, "a-key-of-mine", submission(parts))
+    again = submit_under(service, "a-key-of-mine", submission(parts))
+    assert (again.status_code, again.json["uuid"]) == (first.status_code, first.json["uuid"])
+    parts.restart()
+    assert parts.scheduler.status()["queued"] == 1
+    others = [
+        submit_under(service, "another-key", submission(parts)),
+        submit_under(service, "a-key-of-mine", submission(parts, owner="bob")),
+    ]
+    assert len({first.json["uuid"], *(other.json["uuid"] for other in others)}) == 3
+
+
+def test_submissions_sent_twice_at_once_are_one_job(parts: Parts) -> None:
+    request = parts.request(uuid=parts.scheduler.uuid_for("ada", "a-key-of-mine"))
+    with ThreadPoolExecutor(8) as pool:
+        uuids = {job["uuid"] for job in pool.map(parts.scheduler.submit, [request] * 8)}
+    assert uuids == {request.uuid}
+    assert parts.scheduler.status()["queued"] == 1
+
+
+def test_a_key_is_for_one_job_and_valid(parts: Parts, service: Worker) -> None:
+    submit_under(service, "a-key-of-mine", submission(parts))
+    reused = submit_under(service, "a-key-of-mine", submission(parts, settings={"threshold": 0.9}))
+    assert (reused.status_code, reused.json["error"]["code"]) == (409, "key-reused")
+    for bad in ("short", "x" * 201, "with a space"):
+        refused = submit_under(service, bad, submission(parts))
+        assert (refused.status_code, refused.json["error"]["code"]) == (400, "bad-idempotency-key")
 
 
 def test_a_job_is_cancelled_over_http(parts: Parts, service: Worker, worker: Worker) -> None:
