@@ -12,7 +12,7 @@ from running_service import run_service
 # Read by TensorFlow when it is imported, also in the processes that tests start.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
-for variable in [name for name in os.environ if name.startswith("ZOOSCOPE_")]:
+for variable in [name for name in os.environ if name.startswith("ZOOSCOPE_") and not name.startswith("ZOOSCOPE_TEST_")]:
     del os.environ[variable]
 
 settings.register_profile(

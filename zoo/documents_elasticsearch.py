@@ -1,0 +1,274 @@
+"""Documents in Elasticsearch 8: the engine of larger installations.
+
+Every collection is one index behind an alias, `<prefix>-<collection>`; `zoo/elasticsearch_reindex.py` moves a
+collection to the next index without a pause. Mappings are strict: a body is kept as it is and not indexed; beside it
+stand its words, and the values of its fields, as `zoo/document_fields.py` flattens them for every engine.
+
+A revision names the index, the sequence number and the primary term of the write: compare-and-set is Elasticsearch's
+own `if_seq_no`, and a revision of an index that was replaced fits no document of the next one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+from elasticsearch import ApiError, BadRequestError, ConflictError, Elasticsearch, NotFoundError, TransportError
+
+from zoo.document_fields import MAXIMUM_ID, encode, text_of, values
+from zoo.documents import (
+    DocumentExists,
+    DocumentsUnavailable,
+    Page,
+    Query,
+    RevisionConflict,
+    Stored,
+    check_collection,
+    conflict,
+    missing,
+)
+from zoo.elasticsearch_search import page_of, request_of
+
+ANSWER_SECONDS = 5.0
+# How long a write waits for a collection that is just being moved to another index.
+BLOCKED_SECONDS = 15.0
+BLOCKED_RETRY_SECONDS = 0.05
+# Elasticsearch's longest `_id`.
+LONGEST_KEY = 512
+LARGEST_NUMBER = 1.7976931348623157e308
+# Values longer than this, path included, are found by their words only.
+LONGEST_VALUE = 1000
+TEMPLATE_PRIORITY = 500
+FIRST_GENERATION = 1
+
+TEMPLATE: dict[str, Any] = {
+    "settings": {"number_of_shards": 1, "number_of_replicas": 0, "refresh_interval": "1s"},
+    "mappings": {
+        "dynamic": "strict",
+        "properties": {
+            "id": {"type": "keyword"},
+            "body": {"type": "object", "enabled": False},
+            "title": {"type": "text", "analyzer": "whitespace"},
+            "words": {"type": "text", "analyzer": "whitespace", "index_prefixes": {}},
+            # "<path>\x1f<value>", for filters and facets; `fields` has the same apart, for ranges and sorting.
+            "values": {"type": "keyword", "ignore_above": LONGEST_VALUE},
+            "fields": {
+                "type": "nested",
+                "properties": {
+                    "path": {"type": "keyword", "ignore_above": LONGEST_VALUE},
+                    "word": {"type": "keyword", "ignore_above": LONGEST_VALUE},
+                    "number": {"type": "double"},
+                },
+            },
+        },
+    },
+}
+
+T = TypeVar("T")
+
+
+class ElasticDocuments:
+    """The documents of the server at `url`, under names that begin with `prefix`. Open it after a fork, not before.
+
+    The server is first asked when it is first needed: while it is away every method raises DocumentsUnavailable.
+    """
+
+    def __init__(self, url: str, prefix: str = "zooscope", api_key: str = "") -> None:
+        self.prefix = prefix
+        self.client = Elasticsearch(
+            url, api_key=api_key or None, request_timeout=ANSWER_SECONDS, max_retries=1, retry_on_timeout=False
+        )
+        self._lock = threading.Lock()
+        self._template_put = False
+        self._indices: set[str] = set()
+
+    def create(self, collection: str, id: str, body: Mapping[str, Any]) -> Stored:
+        source, kept = document(id, body)
+        with self._errors():
+            self._ensure(collection)
+            try:
+                written = self._unblocked(
+                    lambda: self.client.index(
+                        index=self.alias(collection), id=key(id), document=source, op_type="create", require_alias=True
+                    )
+                )
+            except ConflictError as error:
+                raise DocumentExists(
+                    f"There is already a document {id!r} in {collection}.", "Choose another id."
+                ) from error
+        return Stored(id, kept, revision_of(written))
+
+    def get(self, collection: str, id: str) -> Stored:
+        check_collection(collection)
+        if not _storable(id):
+            raise missing(collection, id)
+        with self._errors():
+            try:
+                found = self.client.get(index=self.alias(collection), id=key(id), source_includes=["body"])
+            except NotFoundError:
+                raise missing(collection, id) from None
+        return Stored(id, found["_source"]["body"], revision_of(found))
+
+    def replace(self, collection: str, id: str, body: Mapping[str, Any], revision: str) -> Stored:
+        source, kept = document(id, body)
+        check_collection(collection)
+        with self._errors(), self._compared(collection, id):
+            index, if_seq_no, if_primary_term = self._parsed(collection, id, revision)
+            written = self._unblocked(
+                lambda: self.client.index(
+                    index=index, id=key(id), document=source, if_seq_no=if_seq_no, if_primary_term=if_primary_term
+                )
+            )
+        return Stored(id, kept, revision_of(written))
+
+    def delete(self, collection: str, id: str, revision: str | None = None) -> None:
+        check_collection(collection)
+        if not _storable(id):
+            raise missing(collection, id)
+        with self._errors(), self._compared(collection, id):
+            if revision is None:
+                self._unblocked(lambda: self.client.delete(index=self.alias(collection), id=key(id)))
+                return
+            index, if_seq_no, if_primary_term = self._parsed(collection, id, revision)
+            self._unblocked(
+                lambda: self.client.delete(
+                    index=index, id=key(id), if_seq_no=if_seq_no, if_primary_term=if_primary_term
+                )
+            )
+
+    def search(self, collection: str, query: Query) -> Page:
+        check_collection(collection)
+        query.check()
+        request = request_of(query)
+        empty = Page([], 0, {path: {} for path in query.facets})
+        if request is None:
+            return empty
+        with self._errors():
+            try:
+                # Costs nothing when nothing was written since; else a search would be up to a second behind.
+                self.client.indices.refresh(index=self.alias(collection))
+                found = self.client.search(index=self.alias(collection), **request)
+            except NotFoundError:
+                return empty
+            except BadRequestError as error:
+                raise DocumentsUnavailable("The search could not be carried out.", "Use fewer words.") from error
+        return page_of(query, found.body)
+
+    def close(self) -> None:
+        self.client.close()
+
+    def alias(self, collection: str) -> str:
+        return f"{self.prefix}-{collection}"
+
+    def index_name(self, collection: str, generation: int) -> str:
+        return f"{self.alias(collection)}-{generation:06d}"
+
+    def put_template(self) -> None:
+        """Tell the server what our indices look like, and never to make one by itself."""
+        self.client.indices.put_index_template(
+            name=self.prefix,
+            index_patterns=[f"{self.prefix}-*"],
+            priority=TEMPLATE_PRIORITY,
+            template=TEMPLATE,
+            allow_auto_create=False,
+        )
+
+    def _ensure(self, collection: str) -> None:
+        """The collection's index; of several that make it at once one succeeds."""
+        check_collection(collection)
+        with self._lock:
+            if collection in self._indices:
+                return
+            if not self._template_put:
+                self.put_template()
+                self._template_put = True
+            if not self.client.indices.exists_alias(name=self.alias(collection)):
+                with contextlib.suppress(BadRequestError):
+                    self.client.indices.create(
+                        index=self.index_name(collection, FIRST_GENERATION), aliases={self.alias(collection): {}}
+                    )
+            self._indices.add(collection)
+
+    def _parsed(self, collection: str, id: str, revision: str) -> tuple[str, int, int]:
+        index, _, numbers = revision.rpartition("@")
+        sequence, _, term = numbers.partition(".")
+        if not index.startswith(f"{self.alias(collection)}-") or not sequence.isdigit() or not term.isdigit():
+            self.get(collection, id)
+            raise conflict(collection, id)
+        return index, int(sequence), int(term)
+
+    @contextlib.contextmanager
+    def _compared(self, collection: str, id: str) -> Iterator[None]:
+        """Tell a document that is gone from one that has changed."""
+        try:
+            yield
+        except NotFoundError as error:
+            if error.body and isinstance(error.body, dict) and error.body.get("result") == "not_found":
+                raise missing(collection, id) from None
+            self.get(collection, id)
+            raise conflict(collection, id) from None
+        except ConflictError:
+            self.get(collection, id)
+            raise conflict(collection, id) from None
+
+    def _unblocked(self, write: Callable[[], T]) -> T:
+        """`write`, waiting while the collection is moved to another index, which takes no writes for a moment."""
+        deadline = time.monotonic() + BLOCKED_SECONDS
+        while True:
+            try:
+                return write()
+            except ApiError as error:
+                if error.status_code != 403 or time.monotonic() > deadline:
+                    raise
+            threading.Event().wait(BLOCKED_RETRY_SECONDS)
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (TransportError, ApiError) as error:
+            raise DocumentsUnavailable(
+                f"Elasticsearch does not do its work at the moment ({type(error).__name__}).", "Try again in a moment."
+            ) from error
+
+
+def document(id: str, body: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What is sent for a body, and the body as it is kept. Raises DocumentInvalid."""
+    kept = json.loads(encode(id, body))
+    found = sorted(values(kept), key=lambda value: (value.path, value.word))
+    title, words = text_of(id, kept)
+    fields = [
+        {"path": value.path, "word": value.word}
+        if value.number is None
+        else {"path": value.path, "word": value.word, "number": finite(value.number)}
+        for value in found
+    ]
+    listed = [f"{value.path}\x1f{value.word}" for value in found]
+    return {"id": id, "body": kept, "title": title, "words": words, "values": listed, "fields": fields}, kept
+
+
+def key(id: str) -> str:
+    """The `_id` of a document: its id, or a hash of one that Elasticsearch would find too long."""
+    if len(id.encode()) < LONGEST_KEY and not id.startswith("sha256:"):
+        return id
+    return f"sha256:{hashlib.sha256(id.encode()).hexdigest()}"
+
+
+def finite(number: float) -> float:
+    return max(-LARGEST_NUMBER, min(LARGEST_NUMBER, number))
+
+
+def revision_of(answer: Any) -> str:
+    return f"{answer['_index']}@{answer['_seq_no']}.{answer['_primary_term']}"
+
+
+def _storable(id: str) -> bool:
+    return bool(id) and len(id) <= MAXIMUM_ID and id.isprintable()
+
+
+__all__ = ["ElasticDocuments", "RevisionConflict"]

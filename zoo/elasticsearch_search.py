@@ -1,0 +1,116 @@
+"""A `Query` as Elasticsearch's own, and its answer as a `Page`. What a user typed is only ever a value in it.
+
+Nothing here needs more than a bare server offers: no scripts, no query strings, no analysis beyond splitting at spaces,
+because words are folded by `zoo/document_fields.py` before they are indexed and before they are looked for.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from zoo.document_fields import spelling, words_of_text
+from zoo.documents import MAXIMUM_FACET_VALUES, SCORE, Page, Query, Stored
+
+# A word in what names a document counts this many times as much as one in the rest.
+TITLE_WEIGHT = 5
+LARGEST_NUMBER = 1.7976931348623157e308
+
+Clause = dict[str, Any]
+
+
+def request_of(query: Query) -> dict[str, Any] | None:
+    """The arguments of the client's `search`; None when nothing can be found: a text without any word."""
+    words = words_of_text(query.text)
+    if query.text.strip() and not words:
+        return None
+    always = [_range(path, low, high) for path, (low, high) in query.ranges.items() if (low, high) != (None, None)]
+    filters = {path: _any_of(path, chosen) for path, chosen in query.filters.items() if chosen}
+    request: dict[str, Any] = {
+        "query": {"bool": {"must": _text(words), "filter": always}},
+        "sort": _sort(query, words),
+        "from_": (query.page - 1) * query.size,
+        "size": query.size,
+        "source": ["id", "body"],
+        "seq_no_primary_term": True,
+        "track_total_hits": True,
+    }
+    if filters:
+        request["post_filter"] = {"bool": {"filter": list(filters.values())}}
+    if query.facets:
+        request["aggs"] = {path: _facet(path, filters) for path in query.facets}
+    return request
+
+
+def page_of(query: Query, answer: dict[str, Any]) -> Page:
+    hits = answer["hits"]
+    items = [
+        Stored(hit["_source"]["id"], hit["_source"]["body"], f"{hit['_index']}@{hit['_seq_no']}.{hit['_primary_term']}")
+        for hit in hits["hits"]
+    ]
+    counted = answer.get("aggregations", {})
+    facets = {
+        path: {bucket["key"].partition("\x1f")[2]: bucket["doc_count"] for bucket in counted[path]["values"]["buckets"]}
+        for path in query.facets
+    }
+    return Page(items, hits["total"]["value"], facets)
+
+
+def _text(words: list[str]) -> list[Clause]:
+    """Every word must be there, the last one as the beginning of one; in a name it counts more."""
+    if not words:
+        return []
+    whole: list[Clause] = [
+        {
+            "bool": {
+                "must": {"term": {"words": word}},
+                "should": {"term": {"title": {"value": word, "boost": TITLE_WEIGHT}}},
+            }
+        }
+        for word in words[:-1]
+    ]
+    last = words[-1]
+    begun = [
+        {"term": {"words": last}},
+        {"prefix": {"title": {"value": last, "boost": TITLE_WEIGHT}}},
+        {"term": {"title": {"value": last, "boost": TITLE_WEIGHT}}},
+    ]
+    return [*whole, {"bool": {"must": {"prefix": {"words": {"value": last}}}, "should": begun}}]
+
+
+def _any_of(path: str, chosen: Any) -> Clause:
+    return {"terms": {"values": [f"{path}\x1f{spelling(value)}" for value in chosen]}}
+
+
+def _range(path: str, low: float | None, high: float | None) -> Clause:
+    limits = {
+        name: max(-LARGEST_NUMBER, min(LARGEST_NUMBER, float(limit)))
+        for name, limit in (("gte", low), ("lte", high))
+        if limit is not None
+    }
+    within = [{"term": {"fields.path": path}}, {"range": {"fields.number": limits}}]
+    return {"nested": {"path": "fields", "query": {"bool": {"filter": within}}}}
+
+
+def _facet(path: str, filters: dict[str, Clause]) -> Clause:
+    """Counted under every filter but the field's own; most frequent first, then in the order of the values."""
+    others = [clause for other, clause in filters.items() if other != path]
+    # Lucene's expressions have operators of their own, so everything but letters and digits is escaped.
+    beginning = re.sub(r"([^\w])", r"\\\1", f"{path}", flags=re.ASCII)
+    values = {"field": "values", "include": f"{beginning}\x1f(.|\n)*", "size": MAXIMUM_FACET_VALUES}
+    return {"filter": {"bool": {"filter": others}}, "aggs": {"values": {"terms": values}}}
+
+
+def _sort(query: Query, words: list[str]) -> list[Clause]:
+    """What lacks the field comes last, ties by id; numbers come before words."""
+    order = "desc" if query.descending else "asc"
+    if query.sort == SCORE:
+        return [*([{"_score": order}] if words else []), {"id": "asc"}]
+    of_field: Clause = {"term": {"fields.path": query.sort}}
+    no_number = {"bool": {"filter": of_field, "must_not": {"exists": {"field": "fields.number"}}}}
+    number, word = (
+        {f"fields.{name}": {"order": order, "mode": "max" if query.descending else "min", "missing": "_last",
+                            "nested": {"path": "fields", "filter": chosen}}}
+        for name, chosen in (("number", of_field), ("word", no_number))
+    )  # fmt: skip
+    return [*((word, number) if query.descending else (number, word)), {"id": "asc"}]
