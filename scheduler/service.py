@@ -157,9 +157,9 @@ class Scheduler:
     def revision(self, uuid: str) -> str:
         return self._jobs.get(uuid).revision
 
-    def jobs_of(self, owner: str, page: int = 1, size: int = 20) -> Page:
-        """The owner's jobs, newest first."""
-        filters: Filters = {"owner": [owner], "deleted": [False]}
+    def jobs_of(self, owner: str, page: int = 1, size: int = 20, rerun_of: str = "") -> Page:
+        """The owner's jobs, newest first; only those that run the job `rerun_of` again when it is given."""
+        filters: Filters = {"owner": [owner], "deleted": [False], "rerun_of": [rerun_of] if rerun_of else []}
         return self._jobs.search(Query(filters=filters, sort="created_at", page=page, size=size))
 
     def place(self, uuid: str) -> int | None:

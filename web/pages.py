@@ -8,7 +8,7 @@ from typing import Any
 from flask import Blueprint, Response, redirect, render_template, request, send_from_directory
 
 from scheduler.contract import STAGES
-from web import documentation, visitors
+from web import documentation, lineage, visitors
 from web.api import openapi, query
 from web.api.jobs import known_job
 from web.errors import NotFound
@@ -62,10 +62,11 @@ def try_page() -> str:
 
 @blueprint.get("/r/<uuid>")
 def result(uuid: str) -> str:
-    job = view_here(known_job(uuid))
+    known = known_job(uuid)
+    job = view_here(known)
     name = job["model"]["name"] or job["model"]["id"]
     stages = [[stage, label] for stage, label in STAGES.items()]
-    return _page("result.html", f"{name} on {job['source']['image_name']}", job=job, stages=stages)
+    return _page("result.html", f"{name} on {job['source']['image_name']}", job=job, stages=stages, lineage=lineage.around(known))
 
 
 @blueprint.get("/mine")

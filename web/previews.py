@@ -17,7 +17,7 @@ from zoo.planes import check_planes
 from zoo.preview_settings import INPUT_BY_NAME, INPUT_SETTINGS, resolve
 from zoo.roi import Region
 
-FIELDS = ("image", "models", *(setting.name for setting in INPUT_SETTINGS), "settings")
+FIELDS = ("image", "models", *(setting.name for setting in INPUT_SETTINGS), "settings", "rerun_of")
 MODELS_AT_ONCE = 32
 
 

@@ -20,12 +20,15 @@ from zoo.planes import cut_crop
 from zoo.preview_settings import resolve
 
 
-def submit(request: Request) -> list[dict[str, Any]]:
-    """A job per model, all or none; returns the job documents. Raises UserErrors, and Unavailable without a queue."""
+def submit(request: Request, rerun_of: str | None = None) -> list[dict[str, Any]]:
+    """A job per model, all or none; returns the job documents. `rerun_of` is the job whose request this one changes.
+
+    Raises UserErrors, and Unavailable without a queue.
+    """
     checked = [check_model(request, model, version) for model, version in request.models]
     # Models that take as many planes share a crop.
     crops = {frames: encode_crop(_cut(request, frames)) for frames in {one.frames for one in checked}}
-    return _queue([(crops[one.frames], _job_request(request, one)) for one in checked])
+    return _queue([(crops[one.frames], replace(_job_request(request, one), rerun_of=rerun_of)) for one in checked])
 
 
 def rerun(job: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
@@ -94,6 +97,7 @@ def _job_request(request: Request, checked: Checked) -> JobRequest:
     return JobRequest(
         kind="preview",
         owner=visitors.visitor(),
+        address=visitors.address(),
         model={
             "id": model["id"],
             "version": model["version"],

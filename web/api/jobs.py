@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
+from scheduler.jobs import JobMissing
 from web import json_body, previews, submit, visitors
 from web.api import query
 from web.errors import Forbidden
 from web.job_view import view_here
 from web.json_body import BadField
 from web.service import service
+from zoo.identifiers import is_uuid
 
 blueprint = Blueprint("api_jobs", __name__)
 
@@ -33,8 +36,19 @@ def own_job(uuid: str) -> dict[str, Any]:
 def create_jobs() -> Any:
     body = json_body.read(request, previews.FIELDS, {"image", "models"})
     visitors.visitor()
-    jobs = submit.submit(previews.read_request(body))
+    jobs = submit.submit(previews.read_request(body), _earlier(body.get("rerun_of")))
     return jsonify({"jobs": [view_here(job) for job in jobs]}), 201
+
+
+def _earlier(uuid: Any) -> str | None:
+    """The visitor's own job that is run again with changes; None when it is gone meanwhile."""
+    if uuid is None:
+        return None
+    if not isinstance(uuid, str) or not is_uuid(uuid):
+        raise BadField("The field 'rerun_of' is not the uuid of a job.", "Leave it out, or name one of your previews.")
+    with contextlib.suppress(JobMissing):
+        return str(own_job(uuid)["uuid"])
+    return None
 
 
 @blueprint.get("/jobs")

@@ -74,6 +74,7 @@ PREVIEW_REQUEST: Schema = _object(
     ),
     models=_list(MODEL_CHOICE) | {"minItems": 1, "maxItems": 32},
     settings=_ref("Settings"),
+    rerun_of=_or_null(UUID | {"description": "One's own earlier job, which is run again with changes."}),
 )
 
 SCHEMAS: dict[str, Schema] = {

@@ -9,7 +9,7 @@ import { Viewer } from "./viewer.js";
 
 const { roi_pixels: BUDGET, settings: SETTINGS } = pageData();
 const megapixels = (pixels) => `${short(pixels / 1e6)} MP`;
-const FIRST_REGION = 1024; // px, side of the region that a large image starts with
+const FIRST_REGION = 1024; // px, side of a large image's first region
 const address = new URLSearchParams(location.search);
 const numbers = (name) => (address.get(name) ? address.get(name).split(",").map(Number) : null);
 const boxes = $$("[name=model]");
@@ -30,7 +30,7 @@ const chosen = () => boxes.filter((box) => box.checked);
 function saveAddress() {
   const entries = { model: chosen().map((box) => box.value).join(","), image: state.image?.id,
     roi: roi.value && Object.values(roi.value).join(","), plane: state.plane || "", channels: state.channels?.join(","),
-    px: state.pixelSizeFrom === "user" ? state.pixelSize : "" };
+    px: state.pixelSizeFrom === "user" ? state.pixelSize : "", rerun: address.get("rerun") };
   for (const [name, value] of Object.entries(settings)) entries[`set.${name}`] = value;
   const kept = Object.entries(entries).filter(([, value]) => value != null && value !== "");
   history.replaceState(null, "", `?${new URLSearchParams(kept).toString().replaceAll("%2C", ",")}`);
@@ -79,8 +79,9 @@ function regionChanged({ x, y, width, height }, done) {
   $("#budget-text").textContent = `${megapixels(width * height)} of at most ${megapixels(BUDGET)}`;
   $("#region-summary").textContent = roi.describe();
   $("#step-region").classList.add("ready");
-  if (done) draw(false);
-  if (done) changed();
+  if (!done) return;
+  draw(false);
+  changed();
 }
 
 function draw(on) {
@@ -99,7 +100,7 @@ function requests(models) {
   const { image: { id }, plane, channels, byRole, pixelSize, pixelSizeFrom } = state;
   const groups = Map.groupBy(models, (box) => JSON.stringify({ settings: box.checked ? form.of(box.value) : {}, channels: byRole && box.value !== byRole ? null : channels }));
   return [...groups].map(([shared, group]) => ({ ...JSON.parse(shared), image: id, plane, roi: Object.values(roi.value),
-    models: group.map((box) => ({ id: box.value })), pixel_size_um: pixelSizeFrom === "user" ? pixelSize : null }));
+    models: group.map((box) => ({ id: box.value })), rerun_of: address.get("rerun"), pixel_size_um: pixelSizeFrom === "user" ? pixelSize : null }));
 }
 
 let asking = new AbortController();
@@ -153,7 +154,7 @@ function sayEstimate() {
     : [state.image ? (refused ? "Change what is marked above." : "Choose a model.") : "Choose an image to see how long it takes."]));
 }
 
-/** An error stands at its cause, in the step it belongs to. */
+/** An error stands at its cause. */
 function place(error, model) {
   if (form.place(error, model)) return;
   const step = [["region", /region|roi/], ["settings", /setting/], ["image", /image|plane|upload|sample/], ["model", /model|channel/]]
