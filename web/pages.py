@@ -66,7 +66,8 @@ def result(uuid: str) -> str:
     job = view_here(known)
     name = job["model"]["name"] or job["model"]["id"]
     stages = [[stage, label] for stage, label in STAGES.items()]
-    return _page("result.html", f"{name} on {job['source']['image_name']}", job=job, stages=stages, lineage=lineage.around(known))
+    title = f"{name} on {job['source']['image_name']}"
+    return _page("result.html", title, job=job, stages=stages, lineage=lineage.around(known))
 
 
 @blueprint.get("/mine")
