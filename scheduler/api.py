@@ -10,14 +10,13 @@ from typing import Any, cast
 from flask import Blueprint, Response, jsonify, request, send_file
 
 from scheduler import contract
-from scheduler.contract import ReserveRequest
-from scheduler.messages import BadMessage, guard, read_body, read_field, read_number, read_strings, rule
+from scheduler.messages import BadMessage, guard, read_body, read_field, read_number, rule
+from scheduler.reserving import Draining
 from scheduler.service import Scheduler
+from scheduler.worker_messages import read_request
 from zoo.blobs import BlobMissing, BlobTooLarge
 from zoo.identifiers import is_sha256
 from zoo.secrets import WORKER_TOKEN, worker_token
-
-MAXIMUM_NAME = 100
 
 
 def create_blueprint(scheduler: Scheduler) -> Blueprint:
@@ -35,15 +34,21 @@ def _add_reserve(blueprint: Blueprint, scheduler: Scheduler) -> None:
     @blueprint.post(contract.RESERVE)
     def reserve() -> Any:
         body = read_body()
-        asked = ReserveRequest(
-            worker=read_field(body, "worker", str)[:MAXIMUM_NAME] or "worker",
-            capabilities=read_strings(body.get("capabilities", ["preview"])),
-            timeout_seconds=read_number(body.get("timeout_seconds", 20.0)),
-            warm_models=read_strings(body.get("warm_models", [])),
-            device=read_field(body, "device", str, "")[:MAXIMUM_NAME],
-        )
-        claim = scheduler.reserve(asked, _hung_up(request.environ))
+        try:
+            claim = scheduler.reserve(read_request(body), _hung_up(request.environ))
+        except Draining as draining:
+            return "", 204, {contract.DRAINING_HEADER: draining.message}
         return ("", 204) if claim is None else jsonify(claim.to_json())
+
+    @blueprint.post(contract.ALIVE)
+    def alive() -> Any:
+        body = read_body()
+        asked, phase = read_request(read_field(body, "about", dict)), read_field(body, "phase", str)
+        if phase not in ("starting", "working"):
+            raise BadMessage(f"{phase[:20]!r} is no phase of a worker.", "See scheduler/contract.py.")
+        job = read_field(body, "job", str, "") if body.get("job") is not None else None
+        scheduler.workers.says(asked.worker, phase=phase, job=job, **asked.told())
+        return jsonify({"draining": scheduler.workers.draining(asked.worker)})
 
 
 def _add_attempt(blueprint: Blueprint, scheduler: Scheduler) -> None:

@@ -7,6 +7,7 @@ deleted, a job with a live lease has it delayed until that lease ends.
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,19 +58,26 @@ class Claims:
         self._limits = limits
         self._settings = settings
 
-    def take(self, reserved: Reserved, worker: str, device: str) -> Claim | None:
-        """Open a lease on the job of a reserved entry; None when there is nothing to do for it. Settles the entry."""
-        uuid = self._believe(reserved)
-        if uuid is None:
+    def believe(self, reserved: Reserved, tubes: Collection[str]) -> Body | None:
+        """The document of the job that an entry, reserved from one of `tubes`, truly stands for; otherwise None, and
+        the entry is settled.
+        """
+        body = self._told(reserved)
+        if body is None:
             return None
-        if self._is_duplicate(reserved, uuid):
-            log.info("job %s: a second queue entry %d is deleted", uuid, reserved.handle.job_id)
+        if self._is_duplicate(reserved, body):
+            log.info("job %s: a second queue entry %d is deleted", body["uuid"], reserved.handle.job_id)
             reserved.delete()
             return None
-        return self._lease(reserved, uuid, worker, device)
+        if body["queue"]["tube"] not in tubes:
+            # Somebody moved it: a worker must not be given what it cannot run.
+            log.warning("queue entry %d is buried: it lies in a tube that is not its job's", reserved.handle.job_id)
+            reserved.bury()
+            return None
+        return body
 
-    def _believe(self, reserved: Reserved) -> str | None:
-        """The uuid of the job that the entry truly stands for; otherwise the entry is put away."""
+    def _told(self, reserved: Reserved) -> Body | None:
+        """The document of the job that an entry can prove to stand for; otherwise the entry is put away."""
         try:
             entry = Entry.parse(reserved.body)
             body = self._jobs.get(entry.uuid).body
@@ -78,14 +86,14 @@ class Claims:
             reserved.delete()
         except TokenExpired as error:
             if leases.remaining(body, now()) > 0 or body["state"] in FINAL_STATES:
-                return entry.uuid
+                return body
             self._give_up(entry.uuid, error)
             reserved.delete()
         except (BadEntry, BadToken) as error:
             log.warning("queue entry %d is buried: %s", reserved.handle.job_id, error)
             reserved.bury()
         else:
-            return entry.uuid
+            return body
         return None
 
     def _give_up(self, uuid: str, error: TokenExpired) -> None:
@@ -98,14 +106,17 @@ class Claims:
         self._jobs.change(uuid, expire)
         self._ending.settle(uuid)
 
-    def _is_duplicate(self, reserved: Reserved, uuid: str) -> bool:
+    def _is_duplicate(self, reserved: Reserved, body: Body) -> bool:
         """Whether the document knows another entry of this job that is really there."""
-        known = handle_of(self._jobs.get(uuid).body)
+        known = handle_of(body)
         if known is None or known.job_id == reserved.handle.job_id:
             return False
-        return self._queue.state(known, uuid) is not None
+        return self._queue.state(known, body["uuid"]) is not None
 
-    def _lease(self, reserved: Reserved, uuid: str, worker: str, device: str) -> Claim | None:
+    def lease(self, reserved: Reserved, uuid: str, worker: str, device: str, token: str = "") -> Claim | None:
+        """Open a lease on the job of an entry that is believed, for a worker that showed the token called `token`;
+        None when there is nothing to do for it now. Settles the entry.
+        """
         outcome = _Outcome()
 
         def open_lease(body: Body) -> bool | None:
@@ -132,6 +143,7 @@ class Claims:
                 return None
             outcome.what = "leased"
             outcome.lease = leases.open_lease(body, worker, device, self._settings.claim_seconds, time)
+            body["lease"]["token"] = token
             return None
 
         try:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import math
+import select
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import greenstalk
 
@@ -19,8 +21,35 @@ from zoo.errors import Unavailable
 CONNECT_SECONDS = 2.0
 COMMAND_SECONDS = 5.0
 LONGEST_DELAY = 2**31
+# A connection always watches a tube; in this one there are no jobs.
+NO_TUBES = frozenset({greenstalk.DEFAULT_TUBE})
 # Seconds and probes after which a dead peer is noticed; the last one in milliseconds.
 SOCKET_OPTIONS = (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", 15_000))
+
+
+class Woken(Exception):
+    """The wait for a job was broken off from outside; the connection is of no use any more."""
+
+
+class WakeableSocket(socket.socket):
+    """Waits for bytes or for `wake`, a file descriptor that becomes readable: then reading raises Woken. Bytes that
+    are there already are read first.
+    """
+
+    wake: int | None = None
+
+    def recv_into(self, *arguments: Any, **named: Any) -> int:
+        if self.wake is not None:
+            waiting = select.poll()
+            waiting.register(self, select.POLLIN)
+            waiting.register(self.wake, select.POLLIN)
+            timeout = self.gettimeout()
+            ready = [found for found, _ in waiting.poll(None if timeout is None else timeout * 1000)]
+            if ready == [self.wake]:
+                raise Woken
+            if not ready:
+                raise TimeoutError
+        return super().recv_into(*arguments, **named)
 
 
 class QueueDown(Unavailable):
@@ -69,7 +98,8 @@ class Connection:
             self.close()
             raise
         self._tube = greenstalk.DEFAULT_TUBE
-        self._watched: frozenset[str] = frozenset({greenstalk.DEFAULT_TUBE})
+        self.watched = NO_TUBES
+        self.closed = False
 
     def use(self, tube: str) -> None:
         if tube != self._tube:
@@ -78,23 +108,30 @@ class Connection:
 
     def watch(self, tubes: Sequence[str]) -> None:
         wanted = frozenset(tubes)
-        for tube in sorted(wanted - self._watched):
+        for tube in sorted(wanted - self.watched):
             self.client.watch(tube)
-        for tube in sorted(self._watched - wanted):
+        for tube in sorted(self.watched - wanted):
             self.client.ignore(tube)
-        self._watched = wanted
+        self.watched = wanted
 
-    def reserve(self, seconds: int) -> greenstalk.Job | None:
-        """The next job of the watched tubes, None when there is none within `seconds`."""
+    def reserve(self, seconds: int, wake: int | None = None) -> greenstalk.Job | None:
+        """The next job of the watched tubes, None when there is none within `seconds`; raises Woken when `wake` becomes
+        readable meanwhile.
+        """
         self._socket.settimeout(seconds + COMMAND_SECONDS)
+        if isinstance(self._socket, WakeableSocket):
+            self._socket.wake = wake
         try:
             return self.client.reserve(timeout=seconds)
         except greenstalk.TimedOutError:
             return None
         finally:
             self._socket.settimeout(COMMAND_SECONDS)
+            if isinstance(self._socket, WakeableSocket):
+                self._socket.wake = None
 
     def close(self) -> None:
+        self.closed = True
         with contextlib.suppress(OSError):
             self.client.close()
 
@@ -107,7 +144,10 @@ def connect(address: tuple[str, int]) -> socket.socket:
     for name, value in SOCKET_OPTIONS:
         if hasattr(socket, name):
             connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-    return connection
+    timeout = connection.gettimeout()
+    wakeable = WakeableSocket(fileno=connection.detach())
+    wakeable.settimeout(timeout)
+    return wakeable
 
 
 class Reserved:

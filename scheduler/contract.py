@@ -22,7 +22,8 @@ DELETE = "/jobs/{uuid}"  # DELETE -> {}: cancelled and removed with all it had
 BURIED = "/buried"  # GET, ?page= -> {items, total}: jobs that failed after all their attempts
 PAUSE = "/pause"  # GET -> {kind: seconds left}; POST {kind, seconds} -> the same; 0 seconds goes on
 # Of workers, which show theirs:
-RESERVE = "/reserve"  # POST ReserveRequest -> 200 Claim | 204 nothing in time
+RESERVE = "/reserve"  # POST ReserveRequest -> 200 Claim | 204 nothing in time; DRAINING_HEADER: told to take nothing
+ALIVE = "/alive"  # POST Alive -> {draining}: a worker shows itself between two reserves
 START = "/jobs/{uuid}/start"  # POST {lease} -> {lease_until, ert_seconds}
 EXTEND = "/jobs/{uuid}/extend"  # POST {lease} -> {lease_until, ert_seconds}
 PROGRESS = "/jobs/{uuid}/progress"  # POST {lease, progress: Progress} -> {} ; 410 tells a worker to stop
@@ -58,6 +59,10 @@ RESULT_FILES = {
     "manifest.json": "application/json",
     "log.txt": "text/plain",
 }
+# Said with a 204 to a worker that is being drained.
+DRAINING_HEADER = "Zooscope-Draining"
+# How often a worker shows itself while it works; after four times as long it counts as gone.
+ALIVE_SECONDS = 15.0
 # The file that is shown as soon as it has arrived, while the rest of the result is still being made.
 SHOWN_EARLY = "overlay.png"
 
@@ -71,10 +76,24 @@ def path(template: str, **names: str) -> str:
 
 
 @dataclass(frozen=True)
+class WorkerFacts:
+    """What a worker is: the formats of weights that it runs and which of them on its GPU, the GPU's name and memory,
+    the machine's memory for it, both in GB of 2^30 bytes, and its version of Zooscope. See scheduler/capabilities.py.
+    """
+
+    formats: tuple[str, ...] = ("keras", "onnx")
+    gpu_formats: tuple[str, ...] = ()
+    gpu_memory_gb: float = 0.0
+    device_name: str = ""
+    memory_gb: float = 0.0
+    version: str = ""
+
+
+@dataclass(frozen=True)
 class ReserveRequest:
     """A worker asking for a job.
 
-    `capabilities` are the tubes it serves, such as `preview`; `device` is cpu or gpu:0 and shown to people;
+    `capabilities` are the kinds of jobs it serves, such as `preview`; `device` is cpu or gpu:0 and shown to people;
     `warm_models` are the package sha256s of the models it has loaded.
     """
 
@@ -83,9 +102,27 @@ class ReserveRequest:
     timeout_seconds: float = 20.0
     warm_models: tuple[str, ...] = ()
     device: str = ""
+    facts: WorkerFacts = field(default_factory=WorkerFacts)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
+
+    def told(self) -> dict[str, Any]:
+        """What it tells of the worker, with lists for tuples, as it is written down."""
+        facts = {name: list(one) if isinstance(one, tuple) else one for name, one in asdict(self.facts).items()}
+        return facts | {"kinds": list(self.capabilities), "models": list(self.warm_models), "device": self.device}
+
+
+@dataclass(frozen=True)
+class Alive:
+    """A worker between two requests for a job: while it starts, or works on `job`. `about` has no timeout to it."""
+
+    about: ReserveRequest
+    phase: str = "starting"
+    job: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {"about": self.about.to_json(), "phase": self.phase, "job": self.job}
 
 
 @dataclass(frozen=True)

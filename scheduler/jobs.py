@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from scheduler.capabilities import Needs
 from scheduler.queue import Handle
 from zoo.documents import DocumentMissing, Documents, Page, Query, RevisionConflict, Stored
 from zoo.errors import Unavailable, UserError
 from zoo.identifiers import is_uuid, new_uuid
 
 COLLECTION = "jobs"
-TUBE_PREFIX = "zooscope."
 MAXIMUM_TRIES = 200
 MAXIMUM_HISTORY = 200
 
@@ -38,7 +38,8 @@ class JobContended(Unavailable):
 @dataclass(frozen=True)
 class JobRequest:
     """What `web` asks for. Seconds are those of `scheduler.ert.Estimate`; `source` says where the input came from;
-    `work` is the megapixels that the model will see times its passes over them, 0 when not known.
+    `work` is the megapixels that the model will see times its passes over them, 0 when not known; `requires` is what
+    `scheduler.capabilities.Needs` reads.
     """
 
     kind: str
@@ -49,6 +50,7 @@ class JobRequest:
     source: Mapping[str, Any]
     estimate_seconds: float
     load_seconds: float
+    requires: Mapping[str, Any] = field(default_factory=dict)
     ert_seconds: float | None = None
     work: float = 0.0
     rerun_of: str | None = None
@@ -79,12 +81,18 @@ def new_body(request: JobRequest, ert_seconds: float, input_size: int, priority:
             "ert_seconds": ert_seconds,
         },
         "work": request.work,
+        "requires": dict(request.requires),
         "attempt": 0,
         "lost_claims": 0,
         "held": False,
         "lease": None,
         "last_lease": None,
-        "queue": {"tube": TUBE_PREFIX + request.kind, "job_id": None, "broker": None, "priority": priority},
+        "queue": {
+            "tube": Needs.read(request.requires).tube(request.kind),
+            "job_id": None,
+            "broker": None,
+            "priority": priority,
+        },
         "progress": {"stage": "queued", "fraction": 0.0, "message": "", "at": now},
         "error": None,
         "result": None,

@@ -131,9 +131,8 @@ def put_entry(queue: Queue, tokens: Tokens, jobs: Jobs, body: Mapping[str, Any])
 
     Another entry that was queued meanwhile wins; the claim that meets the loser deletes it.
     """
-    entry = Entry(body["uuid"], body["kind"], body["kind"], body["attempt"], tokens.make(body))
-    known = handle_of(body)
-    place = body["queue"]
+    known, place = handle_of(body), body["queue"]
+    entry = Entry(body["uuid"], body["kind"], place["tube"], body["attempt"], tokens.make(body))
     handle = queue.put(place["tube"], entry.to_bytes(), place["priority"], delay=leases.remaining(body, now()))
 
     def enter(body: Body) -> bool | None:

@@ -9,17 +9,19 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, TypeVar
 
 import greenstalk
 
 from scheduler.connection import (
+    NO_TUBES,
     Connection,
     Handle,
     QueueDown,
     QueueDraining,
     Reserved,
+    Woken,
     broken_is_down,
     connect,
     delay_seconds,
@@ -34,7 +36,7 @@ DEFAULT_ADDRESS = "127.0.0.1:11300"
 MAXIMUM_BODY = 65535
 # The window between reserve and release: token check and lease. Not the runtime.
 RESERVED_SECONDS = 60
-IDLE_CONNECTIONS = 8
+IDLE_CONNECTIONS = 64
 DEFAULT_PRIORITY = greenstalk.DEFAULT_PRIORITY
 
 T = TypeVar("T")
@@ -61,25 +63,30 @@ class Queue:
         self._drop_idle()
 
     @contextlib.contextmanager
-    def connection(self) -> Iterator[Connection]:
-        """A connection for one thread; back in the pool afterwards unless anything at all went wrong."""
+    def connection(self, tubes: Collection[str] = NO_TUBES) -> Iterator[Connection]:
+        """A connection for one thread, at best one that watches `tubes` already; back in the pool afterwards unless it
+        was closed or anything at all went wrong.
+        """
         with broken_is_down():
-            connection = self._take()
+            connection = self._take(frozenset(tubes))
         try:
             yield connection
         except BaseException:
             connection.close()
             raise
         with self._lock:
-            if len(self._idle) < IDLE_CONNECTIONS and not self._closed:
+            if len(self._idle) < IDLE_CONNECTIONS and not self._closed and not connection.closed:
                 self._idle.append(connection)
                 return
         connection.close()
 
-    def _take(self) -> Connection:
+    def _take(self, tubes: frozenset[str]) -> Connection:
         """An idle connection that still answers, or a new one: after a restart of beanstalkd the idle ones are dead."""
         with self._lock:
-            connection = self._idle.pop() if self._idle else None
+            best = next((one for one in reversed(self._idle) if one.watched == tubes), None)
+            connection = best or (self._idle[-1] if self._idle else None)
+            if connection is not None:
+                self._idle.remove(connection)
         if connection is not None:
             try:
                 connection.client.using()
@@ -122,12 +129,18 @@ class Queue:
             raise QueueDraining from None
 
     @contextlib.contextmanager
-    def reserving(self, tubes: Sequence[str], seconds: int) -> Iterator[Reserved | None]:
-        """The next job of `tubes`, or None when none came within `seconds`. Left unsettled, it is ready again."""
-        with self.connection() as connection:
-            with broken_is_down():
-                connection.watch(tubes)
-                job = connection.reserve(seconds)
+    def reserving(self, tubes: Sequence[str], seconds: int, wake: int | None = None) -> Iterator[Reserved | None]:
+        """The next job of `tubes`, or None when none came within `seconds`, or before `wake`, a file descriptor, became
+        readable. Left unsettled, the job is ready again.
+        """
+        with self.connection(tubes) as connection:
+            job = None
+            try:
+                with broken_is_down():
+                    connection.watch(tubes)
+                    job = connection.reserve(seconds, wake)
+            except Woken:
+                connection.close()
             reserved = None if job is None else Reserved(connection, job)
             try:
                 yield reserved

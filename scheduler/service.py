@@ -6,28 +6,28 @@ Thread-safe. It connects to beanstalkd when it first needs it, and raises Unavai
 from __future__ import annotations
 
 import contextlib
-import math
-import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from scheduler import leases
 from scheduler.attempts import Attempts
+from scheduler.capabilities import Needs, check_served, tubes_of
 from scheduler.claims import Claims
-from scheduler.clock import monotonic, now
-from scheduler.contract import FINAL_STATES, Claim, ReserveRequest
+from scheduler.clock import now
+from scheduler.contract import FINAL_STATES
 from scheduler.ending import Ending
 from scheduler.ert import lease_seconds, prior
 from scheduler.events import EventHub
 from scheduler.fairness import KINDS, next_priority
-from scheduler.jobs import TUBE_PREFIX, Body, JobRequest, Jobs, handle_of, new_body, note
+from scheduler.jobs import Body, JobRequest, Jobs, handle_of, new_body, note
 from scheduler.limits import Limits, TooManyJobs
 from scheduler.logs import Logs
 from scheduler.maintenance import Maintenance, mark_deleted, put_entry
 from scheduler.metrics import Metrics
 from scheduler.queue import Queue, QueueDown, QueueDraining
 from scheduler.reaper import Reaper
+from scheduler.reserving import Reserving
 from scheduler.resubmission import submitted_before, uuid_for
 from scheduler.runtimes import Figures, Runtimes
 from scheduler.tokens import Tokens
@@ -40,21 +40,12 @@ from zoo.settings import Settings
 
 __all__ = ["InputGone", "JobRequest", "Scheduler", "TooManyJobs"]
 
-# A long poll waits in pieces, so that it notices a worker that hung up and a service that stops.
-WAIT_SECONDS = 1
-CAPABILITY = re.compile(r"[a-z0-9][a-z0-9.-]{0,49}")
-MAXIMUM_CAPABILITIES = 16
-
 Filters = dict[str, Sequence[str | int | float | bool]]
 
 
 class InputGone(UserError):
     code = "input-gone"
     status = 409
-
-
-class BadCapability(UserError):
-    code = "bad-capability"
 
 
 class BadKind(UserError):
@@ -88,7 +79,7 @@ class Scheduler:
         self.metrics = Metrics(self._figures_now)
         self._limits = Limits(self._jobs, self._queue, settings)
         self._claims = Claims(self._jobs, self._queue, self._tokens, self._ending, self.metrics, self._limits, settings)
-        self._workers = Workers()
+        self.workers = Workers(documents)
         self._runtimes = Runtimes(documents)
         self.attempts = Attempts(
             self._jobs,
@@ -97,7 +88,7 @@ class Scheduler:
             blobs,
             reaper,
             self._ending,
-            self._workers,
+            self.workers,
             self._runtimes,
             self.metrics,
             self._limits,
@@ -106,6 +97,11 @@ class Scheduler:
         self.maintenance = Maintenance(self._jobs, self._queue, self._logs, self._tokens, self._ending, settings)
         self._closing = threading.Event()
         self.stopping: Callable[[], bool] = self._closing.is_set
+        self._reserving = Reserving(
+            self._queue, self._claims, self.workers, self.maintenance, settings,
+            lambda: self._closing.is_set() or self.stopping(),
+        )  # fmt: skip
+        self.reserve = self._reserving.reserve
 
     def close(self) -> None:
         """Let everybody who waits go, and hang up on beanstalkd."""
@@ -123,6 +119,7 @@ class Scheduler:
         with self.blob_lock:
             if not self.blobs.exists(request.input_sha256):
                 raise InputGone("The region of this preview is no longer stored.", "Choose the image and region again.")
+            self.check_served(request.kind, request.requires)
             self._limits.check_submit(request.owner, request.address)
             size = self.blobs.size(request.input_sha256)
             priority = next_priority(self._jobs, request.kind, request.owner)
@@ -144,6 +141,10 @@ class Scheduler:
     def uuid_for(self, owner: str, idempotency_key: str, number: int = 0) -> str:
         """The uuid for a JobRequest that may be submitted twice; raises BadKey. See `scheduler.resubmission`."""
         return uuid_for(read_or_make_key(self.settings, JOB_TOKENS), owner, idempotency_key, number)
+
+    def check_served(self, kind: str, requires: Mapping[str, Any]) -> None:
+        """Raise NobodyCanServe when workers are online and none can run a job of this kind with these needs."""
+        check_served(kind, Needs.read(requires), self.workers.abilities())
 
     def figures(self, package_sha256: str, claimed: Mapping[str, Any], device: str) -> Figures:
         """Seconds that a model takes on a kind of device: learned from finished jobs, before them as `claimed`."""
@@ -228,11 +229,12 @@ class Scheduler:
         """Hand out no job of this kind for so many seconds; 0 goes on. Running ones are left alone."""
         if kind not in KINDS:
             raise BadKind(f"There are no jobs of the kind {kind[:40]!r}.", f"Kinds: {', '.join(KINDS)}.")
-        self._queue.pause(TUBE_PREFIX + kind, seconds)
+        for tube in tubes_of(kind):
+            self._queue.pause(tube, seconds)
 
     def paused(self) -> dict[str, int]:
         """Seconds that each paused kind stays so."""
-        left = {kind: self._queue.paused_seconds(TUBE_PREFIX + kind) for kind in KINDS}
+        left = {kind: max(map(self._queue.paused_seconds, tubes_of(kind))) for kind in KINDS}
         return {kind: seconds for kind, seconds in left.items() if seconds}
 
     def log_text(self, uuid: str) -> str:
@@ -252,7 +254,7 @@ class Scheduler:
         oldest = Query(filters={"state": ["queued"], "deleted": [False]}, sort="created_at", descending=False, size=1)
         queued = self._jobs.search(oldest)
         return {
-            "workers": self._workers.present(),
+            "workers": self.workers.present(),
             "queued": queued.total,
             "running": self._jobs.count(state=["running"]),
             "oldest_s": max(0.0, now() - queued.items[0].body["created_at"]) if queued.items else 0.0,
@@ -278,29 +280,3 @@ class Scheduler:
         except Unavailable:
             return "down"
 
-    def reserve(self, request: ReserveRequest, gone: Callable[[], bool] = lambda: False) -> Claim | None:
-        """A job for this worker, or None when there was none in its time. `gone` says that nobody waits any more."""
-        tubes = _tubes(request.capabilities)
-        deadline = monotonic() + min(max(0.0, request.timeout_seconds), self.settings.reserve_seconds)
-        self._workers.waiting(request.worker, request.device, request.warm_models)
-        self.maintenance.run_if_due(idle=False)
-        left = deadline - monotonic()
-        while not (self._closing.is_set() or self.stopping() or gone()):
-            with self._queue.reserving(tubes, min(WAIT_SECONDS, max(0, math.ceil(left)))) as reserved:
-                if reserved is not None and not gone():
-                    claim = self._claims.take(reserved, request.worker, request.device)
-                    if claim is not None:
-                        self._workers.working(request.worker, request.device, claim.uuid)
-                        return claim
-            left = deadline - monotonic()
-            if reserved is None:
-                self.maintenance.run_if_due(idle=True)
-                if left <= 0:
-                    return None
-        return None
-
-
-def _tubes(capabilities: tuple[str, ...]) -> list[str]:
-    if not 0 < len(capabilities) <= MAXIMUM_CAPABILITIES or not all(map(CAPABILITY.fullmatch, capabilities)):
-        raise BadCapability("The worker's capabilities are not valid.", "Name one or more, such as 'preview'.")
-    return [TUBE_PREFIX + capability for capability in capabilities]

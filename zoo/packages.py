@@ -18,6 +18,7 @@ from typing import Any
 
 from zoo.package_archive import PackageInvalid, check_archive
 from zoo.package_heads import check_head, check_stride
+from zoo.package_requires import check_requires, weights_formats
 from zoo.package_tensors import read_tensors
 from zoo.package_variants import read_variants
 from zoo.package_weights import Weights, choose_weights
@@ -43,7 +44,8 @@ class ModelPackage:
     for, of which `variants` has the weights file and `variant_tests` the test input and output, where given.
     `weights_data` is a file that must lie beside the weights, or empty. Without a `network` the head alone finds
     objects in the prepared plane.
-    `tolerances` tell how exactly the test output is reproduced, as the standard writes it.
+    `tolerances` tell how exactly the test output is reproduced, as the standard writes it. `requires` is what
+    `zoo.package_requires` checks, `weights_formats` the formats of which a worker needs one.
     """
 
     path: Path
@@ -94,6 +96,8 @@ class ModelPackage:
     weights_data: str = ""
     network: bool = True
     tolerances: list[dict[str, Any]] = field(default_factory=list)
+    requires: dict[str, Any] = field(default_factory=dict)
+    weights_formats: list[str] = field(default_factory=list)
 
     @property
     def output_stride(self) -> int:
@@ -292,6 +296,8 @@ def _package(path: Path, sha256: str, raw: dict[str, Any], described: Any, weigh
         weights_data=weights.data,
         network=bool(config.get("network", True)),
         tolerances=list(((raw.get("config") or {}).get("bioimageio") or {}).get("reproducibility_tolerance") or []),
+        requires=check_requires(config),
+        weights_formats=weights_formats(described, weights.format),
     )
 
 
