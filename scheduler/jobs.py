@@ -6,6 +6,8 @@ The document is the truth about a job; its queue entry only says that there is s
 from __future__ import annotations
 
 import copy
+import itertools
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +17,8 @@ from scheduler.queue import Handle
 from zoo.documents import DocumentMissing, Documents, Page, Query, RevisionConflict, Stored
 from zoo.errors import Unavailable, UserError
 from zoo.identifiers import is_uuid, new_uuid
+
+log = logging.getLogger(__name__)
 
 COLLECTION = "jobs"
 MAXIMUM_TRIES = 200
@@ -124,6 +128,13 @@ def note(body: Body, now: float, what: str, detail: str = "") -> None:
     history.append({"at": now, "what": what, "detail": detail})
 
 
+def _log_news(before: list[dict[str, Any]], body: Body) -> None:
+    """Whatever enters a job's history enters the log of whoever wrote it."""
+    news = list(itertools.takewhile(lambda line: not before or line != before[-1], reversed(body["history"])))
+    for line in reversed(news):
+        log.info("%s", f"{line['what']} {line['detail']}".rstrip(), extra={"job": body["uuid"]})
+
+
 def _account_blobs(body: Body) -> None:
     """Write down every blob the job refers to in one flat list, so that a search finds who needs a blob."""
     used = {body["input"]["sha256"]}
@@ -145,7 +156,9 @@ class Jobs:
         self._changed = changed
 
     def create(self, body: Body) -> Stored:
-        return self._documents.create(COLLECTION, body["uuid"], body)
+        stored = self._documents.create(COLLECTION, body["uuid"], body)
+        _log_news([], body)
+        return stored
 
     def get(self, uuid: str) -> Stored:
         """The job as it is now; raises JobMissing, also for one being deleted."""
@@ -181,6 +194,7 @@ class Jobs:
             except DocumentMissing:
                 raise JobMissing from None
             self._changed(uuid)
+            _log_news(stored.body["history"], body)
             return replaced
         raise JobContended(f"The job {uuid} is being changed by too many at once.", "Try again.")
 

@@ -10,6 +10,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from scheduler import contract
 from web.service import SOFTWARE_VERSION
+from zoo import log_lines
 from zoo.errors import Unavailable, UserError, ZooscopeError
 
 log = logging.getLogger(__name__)
@@ -75,5 +76,10 @@ def _http_error(error: HTTPException) -> Any:
 
 
 def register(app: Flask) -> None:
+    @app.before_request
+    def name_job() -> None:
+        """What is logged while a job is spoken of names it; also what workers ask for."""
+        log_lines.now_about((request.view_args or {}).get("uuid", ""))
+
     app.register_error_handler(ZooscopeError, _zooscope_error)
     app.register_error_handler(HTTPException, _http_error)

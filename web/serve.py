@@ -15,8 +15,10 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger
 from gunicorn.workers.gthread import _DEFER, ThreadWorker
 
+from zoo import log_lines
 from zoo.settings import Settings, read_settings
 
 KEEPALIVE_SECONDS = 5
@@ -48,6 +50,7 @@ class Server(BaseApplication):
             "graceful_timeout": GRACEFUL_SECONDS,
             "limit_request_line": REQUEST_LINE_BYTES,
             "loglevel": "warning",
+            "logger_class": OneLog,
             "control_socket_disable": True,
             "post_worker_init": _watch_for_shutdown,
         }
@@ -61,6 +64,16 @@ class Server(BaseApplication):
         parts = app.extensions["zooscope"]
         parts.catalogue.fill_seeds(self.settings.seed_folder)
         return app
+
+
+class OneLog(Logger):
+    """gunicorn's own lines go where all others go."""
+
+    def setup(self, cfg: Any) -> None:
+        super().setup(cfg)
+        for handler in list(self.error_log.handlers):
+            self.error_log.removeHandler(handler)
+        self.error_log.propagate = True
 
 
 class PatientWorker(ThreadWorker):
@@ -90,7 +103,9 @@ def main() -> None:
     arguments = parser.parse_args()
     # gunicorn reads the command line of its process as well.
     sys.argv = sys.argv[:1]
-    Server(read_settings(), arguments.fd).run()
+    settings = read_settings()
+    log_lines.begin("web", settings.log_format)
+    Server(settings, arguments.fd).run()
 
 
 if __name__ == "__main__":

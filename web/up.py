@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import fcntl
 import http.client
+import logging
 import os
 import select
 import shutil
@@ -24,9 +25,12 @@ from typing import Any
 
 from scheduler.broker import broker_command
 from web.children import Child
+from zoo import log_lines
 from zoo.errors import UserError
 from zoo.secrets import worker_token
 from zoo.settings import Settings, read_settings
+
+log = logging.getLogger(__name__)
 
 START_SECONDS = 60.0
 STOP_WORKER_SECONDS = 5.0
@@ -57,6 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
         name: getattr(arguments, name) for name in ("host", "port", "data") if getattr(arguments, name) is not None
     }
     settings = read_settings().replace(**given)
+    log_lines.begin("up", settings.log_format)
     if arguments.workers is not None and arguments.workers < 0:
         raise UserError("--workers is a negative number.", "Give 0 or more.")
     workers = 0 if arguments.no_worker else arguments.workers
@@ -126,8 +131,12 @@ def _reachable(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def say(sentence: str) -> None:
-    print(sentence, flush=True)
+def say(sentence: str, form: str) -> None:
+    """To whoever started it: on stdout, or as a line of the log where programs read that."""
+    if form == "json":
+        log.info(sentence)
+    else:
+        print(sentence, flush=True)
 
 
 class Up:
@@ -170,12 +179,13 @@ class Up:
             now = time.monotonic()
             for child in self.children:
                 if news := child.check(now):
-                    say(news)
+                    say(news, self.settings.log_format)
             if self.healthy and not announced:
-                say(f"Zooscope is at {self.url}  (Ctrl-C stops it)")
+                say(f"Zooscope is at {self.url}  (Ctrl-C stops it)", self.settings.log_format)
                 announced = True
             if not announced and now - self.started > START_SECONDS:
-                say(f"The web server did not answer within {START_SECONDS:g} s; see its messages above.")
+                sentence = f"The web server did not answer within {START_SECONDS:g} s; see its messages above."
+                say(sentence, self.settings.log_format)
                 return 1
             self._sleep(now, announced)
         return 0
@@ -229,7 +239,7 @@ class Up:
         workers = [child for child in self.children if child.name.startswith("worker-")]
         others = [child for child in reversed(self.children) if child not in workers]
         if self.children:
-            say("Stopping.")
+            say("Stopping.", self.settings.log_format)
         for child in workers:
             child.ask_to_stop()
         deadline = time.monotonic() + STOP_WORKER_SECONDS

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from worker.cards import Pool, devices_for, list_cards, worker_commands
 from worker.supervisor import Supervisor
+from zoo import log_lines
 from zoo.errors import UserError
 from zoo.identifiers import is_slug
 from zoo.secrets import worker_token
@@ -73,7 +74,7 @@ def main(settings: Settings, name: str, server: str, token: str, device: str) ->
     if not server.startswith(("http://", "https://")):
         raise NoServer(f"{server!r} is not the address of a service.", "Give --server http://host:port.")
     os.umask(0o077)
-    logging.basicConfig(level=logging.INFO, format=f"worker {name}: %(message)s")
+    log_lines.begin(name if name.startswith("worker") else f"worker {name}", settings.log_format)
     devices = devices_for(device, list_cards, os.environ)
     if len(devices) > 1:
         logging.info("%d GPUs: one worker on each.", len(devices))

@@ -9,6 +9,8 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from zoo.log_lines import in_this_context
+
 T = TypeVar("T")
 
 
@@ -47,7 +49,7 @@ class Errand(Generic[T]):
 
     def __init__(self, call: Callable[[], T], wake: Callable[[], None] = lambda: None) -> None:
         self.done = False
-        self._call = call
+        self._call = in_this_context(call)
         self._wake = wake
         self._value: T | None = None
         self._error: Exception | None = None

@@ -27,6 +27,7 @@ from worker.processes import ChildProcess, Patience, WatchdogProcess
 from worker.reporter import Reporter
 from worker.uploads import Uploads
 from zoo.errors import ZooscopeError
+from zoo.log_lines import about_job
 from zoo.settings import Settings
 
 FIRST_AWAY_SECONDS, LONGEST_AWAY_SECONDS = 0.25, 3.0  # between two tries to reach the scheduler
@@ -74,7 +75,9 @@ class Supervisor:
         try:
             self._deliver_left_over()
             while True:
-                self._work(self._next_claim())
+                claim = self._next_claim()
+                with about_job(claim.uuid):
+                    self._work(claim)
         except Stopped:
             self._hand_back()
         finally:

@@ -42,6 +42,15 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip().lower() for name in text.split(",") if name.strip())
 
 
+def _one_of(*words: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in words:
+            raise ValueError(text)
+        return text
+
+    return read
+
+
 def _written(value: Any) -> str:
     if isinstance(value, bool):
         return "1" if value else "0"
@@ -77,6 +86,7 @@ SETTINGS = (
     Setting("claim_seconds", 5.0, float, "How long a worker has to start a job it was handed."),
     Setting("reserve_seconds", 20.0, float, "How long a worker's request for a job may wait for one."),
     Setting("token_hours", 72.0, float, "How long a queued job's token stays valid."),
+    Setting("log_format", "text", _one_of("text", "json"), "How processes log, to stderr: text or json, a line each."),
     Setting("log_bytes", 4 * MIB, int, "Most bytes kept of a job's log."),
     Setting("job_days", 365.0, float, "How long results are kept."),
     Setting("queued_per_owner", 50, int, "Most jobs one visitor may have queued or running."),

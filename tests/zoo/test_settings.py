@@ -10,6 +10,8 @@ from zoo.settings import SETTINGS, BadSetting, Setting, Settings, read_settings
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
 SAMPLES = {int: "7", float: "2.5", str: "text", bool: "1", tuple: "one.org,two.org"}
+# Settings that take only some words.
+CHOICES = {"log_format": "json"}
 
 
 def documented() -> dict[str, list[str]]:
@@ -40,7 +42,7 @@ def test_nothing_is_documented_that_is_no_setting() -> None:
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
 def test_every_setting_is_read_and_handed_on(setting: Setting) -> None:
-    text = SAMPLES.get(type(setting.default), "folder")
+    text = CHOICES.get(setting.name) or SAMPLES.get(type(setting.default), "folder")
     found = read_settings({setting.variable: text})
     assert getattr(found, setting.name) == setting.read(text) != setting.default
     assert read_settings(found.environment()).__dict__ == found.__dict__
@@ -52,7 +54,7 @@ def test_an_empty_environment_is_every_default() -> None:
     assert read_settings(empty).__dict__ == read_settings({}).__dict__
 
 
-@pytest.mark.parametrize("variable", ["ZOOSCOPE_PORT", "ZOOSCOPE_ERT_SLACK"])
+@pytest.mark.parametrize("variable", ["ZOOSCOPE_PORT", "ZOOSCOPE_ERT_SLACK", "ZOOSCOPE_LOG_FORMAT"])
 def test_a_value_that_does_not_parse_is_named_with_what_it_means(variable: str) -> None:
     setting = next(setting for setting in SETTINGS if setting.variable == variable)
     with pytest.raises(BadSetting) as caught:
