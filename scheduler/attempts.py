@@ -6,18 +6,19 @@ entry comes back by itself and heals. Every message may be sent twice.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
 from scheduler import leases
 from scheduler.clock import now
 from scheduler.contract import RESULT_FILES, SHOWN_EARLY, STAGES
 from scheduler.ending import Ending
-from scheduler.jobs import Body, JobMissing, Jobs, handle_of, note
+from scheduler.jobs import Body, Jobs, handle_of, note
 from scheduler.limits import Limits
 from scheduler.logs import Logs
 from scheduler.metrics import Metrics
@@ -27,7 +28,7 @@ from scheduler.runtimes import Runtimes
 from scheduler.workers import Workers
 from zoo.blobs import Blob, DiskBlobs
 from zoo.documents import Stored
-from zoo.errors import Unavailable, UserError, ZooscopeError
+from zoo.errors import Unavailable, UserError
 from zoo.identifiers import is_sha256
 from zoo.settings import Settings
 
@@ -139,28 +140,23 @@ class Attempts:
         # Announced before it is stored: from here on the reaper leaves the blob alone, or knows it as garbage.
         with self._reaper.lock:
             self._change(uuid, announce)
-        blob = self._blobs.put(stream, limit=self._settings.result_file_bytes, expected_sha256=sha256)
-        try:
-            if name == SHOWN_EARLY:
-                self._change(uuid, lambda body: leases.show_early(body, lease, sha256))
-            else:
-                self._held(uuid, lease)
-        except ZooscopeError:
-            self._throw_away(uuid, sha256)
-            raise
+        blob = self._blobs.put(
+            stream,
+            limit=self._settings.result_file_bytes,
+            expected_sha256=sha256,
+            publishing=lambda: self._publishing(uuid, lease, name, sha256),
+        )
+        if name == SHOWN_EARLY:
+            self._change(uuid, lambda body: leases.show_early(body, lease, sha256))
         return blob
 
-    def _throw_away(self, uuid: str, sha256: str) -> None:
-        """An upload whose lease was lost on the way is garbage, unless something else has the same bytes."""
-
-        def discard(body: Body) -> None:
-            body["garbage"] = sorted({sha256, *body["garbage"]})
-
-        try:
-            self._jobs.change(uuid, discard)
-            self._reaper.collect(uuid)
-        except JobMissing:
-            self._reaper.collect_one(sha256)
+    @contextlib.contextmanager
+    def _publishing(self, uuid: str, lease: str, name: str, sha256: str) -> Iterator[None]:
+        """Only while the lease holds does an upload become a blob; whoever ends the lease then collects it after us."""
+        with self._reaper.lock:
+            if self._held(uuid, lease)["lease"]["files"].get(name) != sha256:
+                raise BadResultFile(f"Another {name} was uploaded meanwhile.", "Upload each file once at a time.")
+            yield
 
     def result(
         self,

@@ -10,7 +10,7 @@ import hashlib
 import io
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -70,9 +70,17 @@ class DiskBlobs:
         self._incoming.mkdir(parents=True, exist_ok=True)
         self.remove_stale()
 
-    def put(self, stream: BinaryIO, *, limit: int | None = None, expected_sha256: str | None = None) -> Blob:
+    def put(
+        self,
+        stream: BinaryIO,
+        *,
+        limit: int | None = None,
+        expected_sha256: str | None = None,
+        publishing: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext,
+    ) -> Blob:
         """Store what `stream` gives until its end, whole or not at all; the same bytes twice are stored once.
 
+        What has arrived is published inside `publishing()`, which may hold a lock, or raise: then nothing is stored.
         Raises `BlobTooLarge` beyond `limit` bytes, `BlobMismatch` when the digest is not `expected_sha256`,
         `DiskFull` when the disk or its floor is reached. Whatever is raised, nothing is left behind.
         """
@@ -83,7 +91,8 @@ class DiskBlobs:
                 raise BlobMismatch(
                     "The file that arrived is not the file that was announced: its sha256 differs.", "Send it again."
                 )
-            self._publish(temporary, blob.sha256)
+            with publishing():
+                self._publish(temporary, blob.sha256)
         except OSError as error:
             if is_full(error):
                 raise DiskFull(self.folder) from error
