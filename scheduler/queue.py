@@ -18,6 +18,7 @@ from scheduler.connection import (
     NO_TUBES,
     Connection,
     Handle,
+    Lies,
     QueueDown,
     QueueDraining,
     Reserved,
@@ -169,6 +170,10 @@ class Queue:
             return None
         return self.run(lambda connection: _state(connection, handle, uuid))
 
+    def look(self, handle: Handle | None, uuid: str) -> Lies | None:
+        """How the job lies; None as for `state`."""
+        return None if handle is None else self.run(lambda connection: _look(connection, handle, uuid))
+
     def delay_again(self, handle: Handle, uuid: str, seconds: float) -> bool:
         """Make the job ready in `seconds` from now; 0 makes it ready at once. The caller holds its lease.
 
@@ -224,12 +229,6 @@ class Queue:
 
         self.run(use)
 
-    def paused_seconds(self, tube: str) -> int:
-        try:
-            return int(self.run(lambda connection: connection.client.stats_tube(tube))["pause-time-left"])
-        except greenstalk.NotFoundError:
-            return 0
-
     def peek(self, job_id: int) -> bytes | None:
         try:
             return bytes(self.run(lambda connection: connection.client.peek(job_id).body))
@@ -244,9 +243,15 @@ class Queue:
 
 
 def _state(connection: Connection, handle: Handle, uuid: str) -> str | None:
+    lies = _look(connection, handle, uuid)
+    return None if lies is None else lies.state
+
+
+def _look(connection: Connection, handle: Handle, uuid: str) -> Lies | None:
     try:
         if entry_uuid(connection.client.peek(handle.job_id).body) != uuid:
             return None
-        return str(connection.client.stats_job(handle.job_id)["state"])
+        stats = connection.client.stats_job(handle.job_id)
     except greenstalk.NotFoundError:
         return None
+    return Lies(str(stats["state"]), float(stats["time-left"]))

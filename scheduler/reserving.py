@@ -13,6 +13,7 @@ from scheduler.claims import Claims
 from scheduler.clock import monotonic
 from scheduler.contract import Claim, ReserveRequest
 from scheduler.maintenance import Maintenance
+from scheduler.pauses import Pauses
 from scheduler.queue import Queue, Reserved
 from scheduler.workers import Workers
 from zoo.errors import UserError
@@ -41,6 +42,7 @@ class Reserving:
     queue: Queue
     claims: Claims
     workers: Workers
+    pauses: Pauses
     maintenance: Maintenance
     settings: Settings
     stopping: Callable[[], bool]
@@ -84,10 +86,14 @@ class Reserving:
         waiting.hush()
         if waiting.claim is not None:
             return False
-        with self.queue.reserving(sorted(waiting.tubes), seconds, waiting.wake) as reserved:
-            # A job that is left alone is ready again for somebody else at once.
-            if reserved is not None and not waiting.gone() and self._affinity.begin(waiting):
-                self._claim(reserved, waiting)
+        reserved = None
+        if tubes := self.pauses.open(waiting.tubes):
+            with self.queue.reserving(tubes, seconds, waiting.wake) as reserved:
+                # A job that is left alone is ready again for somebody else at once.
+                if reserved is not None and not waiting.gone() and self._affinity.begin(waiting):
+                    self._claim(reserved, waiting)
+        else:
+            waiting.rest(min(WAIT_SECONDS, left))
         self._affinity.settled(waiting)
         if reserved is not None or waiting.claim is not None:
             return False

@@ -12,12 +12,13 @@ from typing import Any
 
 from scheduler import leases
 from scheduler.attempts import Attempts
-from scheduler.capabilities import Needs, check_served, tubes_of
+from scheduler.capabilities import Needs, check_served
 from scheduler.claims import Claims
 from scheduler.clock import now
 from scheduler.contract import FINAL_STATES
 from scheduler.ending import Ending
 from scheduler.ert import lease_seconds, prior
+from scheduler.eta import Etas
 from scheduler.events import EventHub
 from scheduler.fairness import KINDS, next_priority
 from scheduler.jobs import Body, JobRequest, Jobs, handle_of, new_body, note
@@ -25,6 +26,7 @@ from scheduler.limits import Limits, TooManyJobs
 from scheduler.logs import Logs
 from scheduler.maintenance import Maintenance, mark_deleted, put_entry
 from scheduler.metrics import Metrics
+from scheduler.pauses import Pauses
 from scheduler.queue import Queue, QueueDown, QueueDraining
 from scheduler.reaper import Reaper
 from scheduler.reserving import Reserving
@@ -46,10 +48,6 @@ Filters = dict[str, Sequence[str | int | float | bool]]
 class InputGone(UserError):
     code = "input-gone"
     status = 409
-
-
-class BadKind(UserError):
-    code = "bad-kind"
 
 
 class NotBuried(UserError):
@@ -81,6 +79,7 @@ class Scheduler:
         self._claims = Claims(self._jobs, self._queue, self._tokens, self._ending, self.metrics, self._limits, settings)
         self.workers = Workers(documents)
         self._runtimes = Runtimes(documents)
+        self.etas = Etas(self._jobs, self._runtimes, self.workers.present, settings)
         self.attempts = Attempts(
             self._jobs,
             self._queue,
@@ -95,10 +94,12 @@ class Scheduler:
             settings,
         )
         self.maintenance = Maintenance(self._jobs, self._queue, self._logs, self._tokens, self._ending, settings)
+        self._pauses = Pauses(documents, self._queue)
+        self.pause, self.paused = self._pauses.pause, self._pauses.left
         self._closing = threading.Event()
         self.stopping: Callable[[], bool] = self._closing.is_set
         self._reserving = Reserving(
-            self._queue, self._claims, self.workers, self.maintenance, settings,
+            self._queue, self._claims, self.workers, self._pauses, self.maintenance, settings,
             lambda: self._closing.is_set() or self.stopping(),
         )  # fmt: skip
         self.reserve = self._reserving.reserve
@@ -225,18 +226,6 @@ class Scheduler:
         filters: Filters = {"buried": [True], "deleted": [False]}
         return self._jobs.search(Query(filters=filters, sort="finished_at", page=page, size=size))
 
-    def pause(self, kind: str, seconds: int) -> None:
-        """Hand out no job of this kind for so many seconds; 0 goes on. Running ones are left alone."""
-        if kind not in KINDS:
-            raise BadKind(f"There are no jobs of the kind {kind[:40]!r}.", f"Kinds: {', '.join(KINDS)}.")
-        for tube in tubes_of(kind):
-            self._queue.pause(tube, seconds)
-
-    def paused(self) -> dict[str, int]:
-        """Seconds that each paused kind stays so."""
-        left = {kind: max(map(self._queue.paused_seconds, tubes_of(kind))) for kind in KINDS}
-        return {kind: seconds for kind, seconds in left.items() if seconds}
-
     def log_text(self, uuid: str) -> str:
         """The job's log, while it runs and afterwards."""
         return self._logs.text(self._jobs.get(uuid).body)
@@ -279,4 +268,3 @@ class Scheduler:
             return "draining" if self._queue.stats()["draining"] == "true" else "ok"
         except Unavailable:
             return "down"
-
