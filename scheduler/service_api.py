@@ -97,6 +97,7 @@ def _job_request(body: dict[str, Any]) -> JobRequest:
         source=read_field(body, "source", dict),
         estimate_seconds=_seconds(body, "estimate_seconds"),
         load_seconds=_seconds(body, "load_seconds"),
+        requires=read_field(body, "requires", dict, {}),
     )
 
 

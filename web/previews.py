@@ -12,6 +12,7 @@ from web.service import service
 from zoo.channel_fit import ChannelPlan, fit_channels
 from zoo.errors import UserError
 from zoo.images import ImageInfo, PixelSize
+from zoo.package_requires import needs_of
 from zoo.pixel_scale import Scale, check_budget, scale_to_model
 from zoo.planes import check_planes
 from zoo.preview_settings import INPUT_BY_NAME, INPUT_SETTINGS, resolve
@@ -95,6 +96,7 @@ def check_document(request: Request, document: dict[str, Any]) -> Checked:
     )
     check_budget(request.region.height, request.region.width, scale, pixel_budget(document))
     frames = check_planes(request.info, settings, document.get("frames") or (1,))
+    service().scheduler.check_served("preview", needs_of(document))
     return Checked(document, settings, plan, scale, frames)
 
 

@@ -15,6 +15,7 @@ from web.rerun import of_job, with_image
 from web.service import service
 from zoo.errors import ZooscopeError
 from zoo.images import Crop, encode_crop
+from zoo.package_requires import needs_of
 from zoo.passes import frame_counts, passes
 from zoo.planes import cut_crop
 from zoo.preview_settings import resolve
@@ -106,6 +107,7 @@ def _job_request(request: Request, checked: Checked) -> JobRequest:
             "head_kind": model["head"]["kind"],
         },
         settings=checked.settings,
+        requires=needs_of(model),
         input_sha256="",
         source={
             "image_id": request.image["id"],
