@@ -9,7 +9,7 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from zoo.errors import ZooscopeError
@@ -75,6 +75,17 @@ def values(body: Mapping[str, Any]) -> set[Value]:
         if len(found) > MAXIMUM_VALUES:
             raise DocumentInvalid(f"A document has more than {MAXIMUM_VALUES} values.")
     return set(found.values())
+
+
+def value_at(body: Any, steps: Sequence[str]) -> Any:
+    """What lies at a path of keys in a body; None when nothing does, DocumentInvalid when it leads into a list."""
+    for step in steps:
+        if isinstance(body, list | tuple):
+            raise DocumentInvalid(f"The declared field {'.'.join(steps)} lies within a list.")
+        if not isinstance(body, Mapping):
+            return None
+        body = body.get(step)
+    return body
 
 
 def text_of(id: str, body: Mapping[str, Any]) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from zoo.document_fields import DocumentInvalid, words_of_text
+from zoo.document_fields import DocumentInvalid, value_at, words_of_text
 from zoo.errors import Unavailable, UserError
 
 Scalar = str | int | float | bool
@@ -26,8 +26,10 @@ MAXIMUM_QUERY_FIELDS = 30
 MAXIMUM_FILTER_VALUES = 100
 MAXIMUM_FACET_VALUES = 100
 MAXIMUM_PATH = 200
+MAXIMUM_DECLARED = 60
 SCORE = "_score"
 COLLECTION = re.compile(r"[a-z][a-z0-9_]{0,49}")
+DECLARED_PATH = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*")
 
 
 class DocumentMissing(UserError):
@@ -74,7 +76,8 @@ class Query:
     `facets`: how many documents have each value of a field, under everything but the filter on that field.
     `sort`: `_score` or a field; documents without it come last, a list counts by its least element, or its greatest
     when descending; ties by id.
-    `page` counts from 1.
+    `page` counts from 1; a `size` of 0 asks for the total alone.
+    `count_limit`: the total is told no higher than this, and costs no more than counting so far; None for all of it.
     """
 
     text: str = ""
@@ -85,13 +88,14 @@ class Query:
     descending: bool = True
     page: int = 1
     size: int = 20
+    count_limit: int | None = None
 
     def check(self) -> None:
         """Raise `BadQuery` when a limit is passed."""
         if len(self.text) > MAXIMUM_QUERY_TEXT or len(words_of_text(self.text)) > MAXIMUM_QUERY_WORDS:
             raise BadQuery("The search text is too long.", f"Use at most {MAXIMUM_QUERY_WORDS} words.")
-        if not 1 <= self.size <= MAXIMUM_PAGE_SIZE:
-            raise BadQuery(f"The page size is {self.size}.", f"Give a number from 1 to {MAXIMUM_PAGE_SIZE}.")
+        if not 0 <= self.size <= MAXIMUM_PAGE_SIZE:
+            raise BadQuery(f"The page size is {self.size}.", f"Give a number from 0 to {MAXIMUM_PAGE_SIZE}.")
         if self.page < 1 or self.page * self.size > MAXIMUM_RESULTS:
             raise BadQuery(f"There is no page {self.page}.", f"Only the first {MAXIMUM_RESULTS} results are listed.")
         paths = (*self.filters, *self.facets, *self.ranges, self.sort)
@@ -120,8 +124,52 @@ class Page:
     facets: dict[str, dict[str, int]]
 
 
+@dataclass(frozen=True)
+class Fields:
+    """What a collection is searched by, said by who keeps it; nothing else of its documents is indexed, nor its text.
+
+    `single`: fields of one value, which filter, sort and range; `several`: fields that may hold lists, which filter.
+    `orders`: single fields each; filters of one value on all but the last of them, sorted or ranged by the last, cost
+    the same however many documents there are.
+    `counts`: single fields each; the total of a search that filters by nothing but some of them is known beforehand.
+    """
+
+    single: tuple[str, ...] = ()
+    several: tuple[str, ...] = ()
+    orders: tuple[tuple[str, ...], ...] = ()
+    counts: tuple[tuple[str, ...], ...] = ()
+
+    def __post_init__(self) -> None:
+        paths = (*self.single, *self.several)
+        named = {path for group in (*self.orders, *self.counts) for path in group}
+        if len(paths) > MAXIMUM_DECLARED or len(set(paths)) < len(paths) or named - set(self.single):
+            raise DocumentInvalid("The declared fields of a collection name one twice, or an order names another one.")
+        if not all(DECLARED_PATH.fullmatch(path) for path in paths):
+            raise DocumentInvalid("A declared field has no plain name, such as model.id.")
+
+    def check_query(self, collection: str, query: Query) -> None:
+        """Raise DocumentInvalid when a search asks for what was not declared."""
+        searched = {*query.filters, *query.facets} - {*self.single, *self.several}
+        searched |= {*query.ranges, *({query.sort} - {SCORE})} - set(self.single)
+        if searched or query.text.strip():
+            what = ", ".join(sorted(searched)) or "its text"
+            raise DocumentInvalid(f"The collection {collection} is not declared to be searched by {what}.")
+
+    def check_body(self, body: Mapping[str, Any]) -> None:
+        """Raise DocumentInvalid when a field of one value has several."""
+        for path in self.single:
+            if isinstance(value_at(body, path.split(".")), list):
+                raise DocumentInvalid(f"The field {path} is declared to have one value, and is given a list.")
+
+
 class Documents(Protocol):
     """Thread-safe, and shared by processes. Every method may raise `DocumentsUnavailable`; writes `DiskFull` too."""
+
+    def declare(self, collection: str, fields: Fields) -> None:
+        """Say what a collection is searched by, before it is used; what is in it already is indexed anew if need be.
+
+        Afterwards a search by anything else, and a list in a field of one value, raises `DocumentInvalid`.
+        """
 
     def create(self, collection: str, id: str, body: Mapping[str, Any]) -> Stored:
         """Store a new document; of several at once exactly one succeeds, the others raise `DocumentExists`."""
@@ -129,8 +177,12 @@ class Documents(Protocol):
     def get(self, collection: str, id: str) -> Stored:
         """The document as it is now; raises `DocumentMissing`."""
 
-    def replace(self, collection: str, id: str, body: Mapping[str, Any], revision: str) -> Stored:
-        """Store a new body if the document still has `revision`; raises `RevisionConflict` or `DocumentMissing`."""
+    def replace(self, collection: str, id: str, body: Mapping[str, Any], revision: str, lasting: bool = True) -> Stored:
+        """Store a new body if the document still has `revision`; raises `RevisionConflict` or `DocumentMissing`.
+
+        Every reader sees it from now on, and no crash of a program undoes it. A power cut may undo one that is not
+        `lasting`, unless a lasting write came after it: what can be done again is cheaper so.
+        """
 
     def delete(self, collection: str, id: str, revision: str | None = None) -> None:
         """Remove the document, if it still has `revision` when that is given; raises as `replace` does."""

@@ -24,6 +24,7 @@ from zoo.document_fields import MAXIMUM_ID, encode, text_of, values
 from zoo.documents import (
     DocumentExists,
     DocumentsUnavailable,
+    Fields,
     Page,
     Query,
     RevisionConflict,
@@ -86,9 +87,16 @@ class ElasticDocuments:
         self._lock = threading.Lock()
         self._template_put = False
         self._indices: set[str] = set()
+        self._declared: dict[str, Fields] = {}
+
+    def declare(self, collection: str, fields: Fields) -> None:
+        """Nothing but what may be searched for: Elasticsearch counts and sorts what it indexes quickly anyway."""
+        check_collection(collection)
+        self._declared[collection] = fields
 
     def create(self, collection: str, id: str, body: Mapping[str, Any]) -> Stored:
         source, kept = document(id, body)
+        self._check_declared(collection, kept)
         with self._errors():
             self._ensure(collection)
             try:
@@ -114,9 +122,11 @@ class ElasticDocuments:
                 raise missing(collection, id) from None
         return Stored(id, found["_source"]["body"], revision_of(found))
 
-    def replace(self, collection: str, id: str, body: Mapping[str, Any], revision: str) -> Stored:
+    def replace(self, collection: str, id: str, body: Mapping[str, Any], revision: str, lasting: bool = True) -> Stored:
+        """Every write lasts: how the server's translog is kept is a setting of the index."""
         source, kept = document(id, body)
         check_collection(collection)
+        self._check_declared(collection, kept)
         with self._errors(), self._compared(collection, id):
             index, if_seq_no, if_primary_term = self._parsed(collection, id, revision)
             written = self._unblocked(
@@ -144,6 +154,8 @@ class ElasticDocuments:
     def search(self, collection: str, query: Query) -> Page:
         check_collection(collection)
         query.check()
+        if collection in self._declared:
+            self._declared[collection].check_query(collection, query)
         request = request_of(query)
         empty = Page([], 0, {path: {} for path in query.facets})
         if request is None:
@@ -161,6 +173,10 @@ class ElasticDocuments:
 
     def close(self) -> None:
         self.client.close()
+
+    def _check_declared(self, collection: str, body: Mapping[str, Any]) -> None:
+        if collection in self._declared:
+            self._declared[collection].check_body(body)
 
     def alias(self, collection: str) -> str:
         return f"{self.prefix}-{collection}"

@@ -33,7 +33,7 @@ def request_of(query: Query) -> dict[str, Any] | None:
         "size": query.size,
         "source": ["id", "body"],
         "seq_no_primary_term": True,
-        "track_total_hits": True,
+        "track_total_hits": True if query.count_limit is None else query.count_limit or False,
     }
     if filters:
         request["post_filter"] = {"bool": {"filter": list(filters.values())}}
@@ -53,7 +53,8 @@ def page_of(query: Query, answer: dict[str, Any]) -> Page:
         path: {bucket["key"].partition("\x1f")[2]: bucket["doc_count"] for bucket in counted[path]["values"]["buckets"]}
         for path in query.facets
     }
-    return Page(items, hits["total"]["value"], facets)
+    total = hits["total"]["value"] if "total" in hits else 0
+    return Page(items, total if query.count_limit is None else min(total, query.count_limit), facets)
 
 
 def _text(words: list[str]) -> list[Clause]:

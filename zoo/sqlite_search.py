@@ -27,7 +27,7 @@ def run_query(connection: sqlite3.Connection, collection: str, query: Query) -> 
         # Nothing but punctuation is not the same as no text at all: it is in no document.
         return Page([], 0, {path: {} for path in query.facets})
     matching = _matching(collection, query)
-    total = connection.execute(*matching.statement("SELECT count(*)")).fetchone()[0]
+    total = _total(connection, matching, query.count_limit)
     order = _order(query)
     columns = "SELECT document.id, document.body, document.revision"
     sql, parameters = matching.statement(columns, order)
@@ -37,6 +37,16 @@ def run_query(connection: sqlite3.Connection, collection: str, query: Query) -> 
     items = [Stored(id, json.loads(body), revision) for id, body, revision in rows]
     facets = {path: _facet(connection, collection, query, path) for path in query.facets}
     return Page(items, total, facets)
+
+
+def _total(connection: sqlite3.Connection, matching: _Part, limit: int | None) -> int:
+    if limit is None:
+        statement = matching.statement("SELECT count(*)")
+    else:
+        sql, parameters = matching.statement("SELECT 1", f"LIMIT {int(limit)}")
+        head, _, rest = sql.partition(" SELECT 1 ")
+        statement = f"{head} SELECT count(*) FROM (SELECT 1 {rest})", parameters
+    return int(connection.execute(*statement).fetchone()[0])
 
 
 @dataclass

@@ -222,6 +222,13 @@ class DocumentsContract:
 
     # Searching.
 
+    def test_a_total_can_be_asked_for_alone_and_no_higher_than_needed(self, models: Documents) -> None:
+        assert models.search("models", Query(size=0)) == Page([], 3, {})
+        assert models.search("models", Query(filters={"tags": ["em"]}, size=0, count_limit=1)).total == 1
+        page = models.search("models", Query(text="nuclei", count_limit=1))
+        assert (len(page.items), page.total) == (2, 1)
+        assert models.search("models", Query(count_limit=0)).total == 0
+
     def test_an_empty_collection_is_empty(self, documents: Documents) -> None:
         assert documents.search("models", Query(text="a", facets=["tags"])) == Page([], 0, {"tags": {}})
 
@@ -356,7 +363,6 @@ class DocumentsContract:
         [
             Query(page=0),
             Query(page=-1),
-            Query(size=0),
             Query(size=-1),
             Query(size=MAXIMUM_PAGE_SIZE + 1),
             Query(page=10**9),
