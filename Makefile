@@ -1,10 +1,12 @@
 # make run   installs what is missing and starts Zooscope; options: make run UP="--port 9000 --workers 2"
+#            make run ELASTICSEARCH=1 starts a real Elasticsearch beside it (needs Java 17 and Maven)
 # make test  installs what the tests need as well and runs them; options: make test PYTEST="tests/zoo -k blobs"
 # Steps that were done are remembered by stamps in .venv and repeated only when their lock changes.
 
 SHELL := /bin/bash
 BIN := .venv/bin
 UP ?=
+WITH := $(if $(ELASTICSEARCH),$(BIN)/python -m zoo.elasticsearch_server .venv/elasticsearch data/elasticsearch)
 PYTEST ?=
 # A browser or Node.js that was installed into .venv is found first.
 TOOLS := PATH="$(CURDIR)/.venv/bin:$$PATH"
@@ -14,11 +16,11 @@ LOCK := $(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url 
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n '1,3s/^# //p' Makefile
+	@sed -n '1,4s/^# //p' Makefile
 	@echo "others     make install, lint, lock, screenshots, bench, clean"
 
 run: install
-	@exec $(BIN)/python -m zooscope up $(UP)
+	@exec $(WITH) $(BIN)/python -m zooscope up $(UP)
 
 test: install-tests
 	$(TOOLS) $(BIN)/python -m pytest $(PYTEST)

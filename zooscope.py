@@ -32,6 +32,7 @@ COMMANDS = (
     Command("jobs", "scheduler.jobs_command", "look after jobs: list, kick and delete buried ones, pause"),
     Command("publish", "zoo.publish_command", "check a model package and add it to the zoo"),
     Command("models", "zoo.models_command", "list the models of the zoo"),
+    Command("reindex", "zoo.reindex_command", "build the search indices anew, while the service runs"),
 )
 
 

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import tempfile
-import threading
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
-from flask import Flask, Request, Response, jsonify
+from flask import Flask, Request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from scheduler.api import create_blueprint
 from scheduler.service import Scheduler
 from scheduler.service_api import create_service_blueprint
-from web import api, compression, errors, pages, security, vendor, visitors
+from web import api, compression, errors, health, pages, security, vendor, visitors
 from web.service import Service, service
+from web.streams import Streams
 from zoo.blobs import DiskBlobs
 from zoo.catalogue import Catalogue
 from zoo.documents import Documents
-from zoo.documents_sqlite import SqliteDocuments
+from zoo.open_documents import open_documents
 from zoo.pyramid import Pyramids
 from zoo.secrets import VISITOR_COOKIES, read_or_make_key
 from zoo.settings import Settings
@@ -55,7 +55,7 @@ def create_app(
 ) -> Flask:
     """The application on `settings.data`; parts that are not given are opened there."""
     Path(settings.data).mkdir(parents=True, exist_ok=True)
-    documents = documents or SqliteDocuments(settings.documents_file)
+    documents = documents or open_documents(settings)
     blobs = blobs or DiskBlobs(settings.blobs_folder, settings.free_disk_bytes)
     scheduler = scheduler or Scheduler(documents, blobs, settings)
     parts = Service(
@@ -64,7 +64,7 @@ def create_app(
         blobs=blobs,
         scheduler=scheduler,
         catalogue=Catalogue(documents, blobs, settings),
-        streams=threading.BoundedSemaphore(settings.event_streams),
+        streams=Streams(settings.event_streams),
         pyramids=Pyramids(),
     )
     parts.uploads_folder.mkdir(exist_ok=True)
@@ -83,30 +83,9 @@ def create_app(
     api.register(app)
     app.register_blueprint(pages.blueprint)
     app.register_blueprint(vendor.blueprint)
-    _add_health(app)
+    app.register_blueprint(health.blueprint)
+    scheduler.metrics.registry.register(health.WebFigures(parts))
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
     return app
-
-
-def _add_health(app: Flask) -> None:
-    @app.get("/healthz")
-    def healthz() -> Any:
-        """The process answers."""
-        return jsonify({"ok": True})
-
-    @app.get("/metrics")
-    def metrics() -> Response:
-        """For Prometheus: queue, workers, attempts, runtimes."""
-        return Response(service().scheduler.metrics.text(), mimetype="text/plain; version=0.0.4")
-
-    @app.get("/readyz")
-    def readyz() -> Any:
-        """The parts behind it answer too: documents and the queue."""
-        parts = service()
-        parts.catalogue.search(page_size=1)
-        queue = parts.scheduler.status()["beanstalkd"]
-        response = jsonify({"ok": queue == "ok", "beanstalkd": queue})
-        response.status_code = 200 if queue == "ok" else 503
-        return response

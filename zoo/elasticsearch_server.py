@@ -14,6 +14,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -21,7 +22,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import requests
+from elasticsearch import ApiError, Elasticsearch, TransportError
 
 from zoo.errors import Unavailable, UserError
 
@@ -29,7 +30,7 @@ VERSION = "8.19.8"
 ARTIFACT = f"org.elasticsearch.distribution.integ-test-zip:elasticsearch:{VERSION}:zip"
 OLDEST_JAVA = 17
 HEAP = "512m"
-START_SECONDS = 120.0
+START_SECONDS = 240.0
 STOP_SECONDS = 20.0
 FETCH_SECONDS = 600.0
 ASK_SECONDS = 0.2
@@ -153,14 +154,12 @@ def _lend(*folders: Path) -> str | None:
 
 def _wait_until_healthy(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            break
-        with contextlib.suppress(requests.RequestException):
-            health = requests.get(f"http://127.0.0.1:{port}/_cluster/health", timeout=5)
-            if health.ok and health.json()["status"] in ("green", "yellow"):
-                return
-        threading.Event().wait(ASK_SECONDS)
+    with Elasticsearch(f"http://127.0.0.1:{port}", max_retries=0) as client:
+        while time.monotonic() < deadline and process.poll() is None:
+            with contextlib.suppress(ApiError, TransportError):
+                if client.cluster.health()["status"] in ("green", "yellow"):
+                    return
+            threading.Event().wait(ASK_SECONDS)
     raise ElasticsearchFailed("Elasticsearch did not start.", log.read_text(errors="replace")[-2000:])
 
 
@@ -177,3 +176,27 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
+
+
+def main() -> int:
+    """`python -m zoo.elasticsearch_server CACHE DATA COMMAND...`: run a command beside a server, and tell it where."""
+    cache, data, *command = sys.argv[1:]
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the command hears it as well, and ends
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the server is stopped, too
+    try:
+        with running(Path(cache), Path(data)) as url:
+            print(f"Elasticsearch is at {url}", flush=True)
+            process = subprocess.Popen(command, env=os.environ | {"ZOOSCOPE_ELASTICSEARCH": url}, preexec_fn=_hear)
+            signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+            return process.wait()
+    except (ElasticsearchMissing, ElasticsearchFailed) as error:
+        print(f"zooscope: {error.message} {error.hint}", file=sys.stderr)
+        return 1
+
+
+def _hear() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

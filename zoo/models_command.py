@@ -8,8 +8,8 @@ from pathlib import Path
 
 from zoo.blobs import DiskBlobs
 from zoo.catalogue import Catalogue
-from zoo.documents_sqlite import SqliteDocuments
 from zoo.errors import UserError
+from zoo.open_documents import open_documents
 from zoo.settings import read_settings
 
 PAGE = 100
@@ -27,9 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     settings = read_settings()
     settings = settings.replace(data=arguments.data or settings.data)
-    if not settings.documents_file.is_file():
+    if not (settings.elasticsearch or settings.documents_file.is_file()):
         raise NoZoo(f"There is no zoo in {settings.data} yet.", "Start it with `zooscope up`, or publish a package.")
-    with closing(SqliteDocuments(settings.documents_file)) as documents:
+    with closing(open_documents(settings)) as documents:
         catalogue = Catalogue(documents, DiskBlobs(settings.blobs_folder), settings)
         found = catalogue.search(" ".join(arguments.words), page_size=PAGE)
     for item in found.items:

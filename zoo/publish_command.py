@@ -8,7 +8,7 @@ from pathlib import Path
 
 from zoo.blobs import DiskBlobs
 from zoo.catalogue import Catalogue
-from zoo.documents_sqlite import SqliteDocuments
+from zoo.open_documents import open_documents
 from zoo.packages import PackageInvalid
 from zoo.settings import read_settings
 
@@ -24,7 +24,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.package.is_file():
         raise PackageInvalid(f"There is no file {arguments.package}.", "Give the path of a package's zip.")
     Path(settings.data).mkdir(parents=True, exist_ok=True)
-    with closing(SqliteDocuments(settings.documents_file)) as documents:
+    with closing(open_documents(settings)) as documents:
         blobs = DiskBlobs(settings.blobs_folder, settings.free_disk_bytes)
         model = Catalogue(documents, blobs, settings).publish(arguments.package)
     print(f"Published {model['id']} {model['version']} ({model['name']}), package {model['sha256']}")
