@@ -17,7 +17,10 @@ from scheduler.contract import STAGES
 
 SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3000)
 RATIOS = (0.25, 0.5, 0.67, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 2, 4)
+ERRORS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 2, 4)
+SHORTEST_SECONDS = 1e-3
 MAXIMUM_CODE = 50
+WORKER_STATES = ("starting", "waiting", "working", "draining")
 
 
 class Metrics:
@@ -43,6 +46,10 @@ class Metrics:
         self._ratio = Histogram(
             "zooscope_ert_ratio", "Runtimes over what was expected of them.", buckets=RATIOS, registry=self.registry
         )
+        self._error = Histogram(
+            "zooscope_ert_error", "How far runtimes were from what was expected of them, as a part of the runtime.",
+            ["kind"], buckets=ERRORS, registry=self.registry,
+        )  # fmt: skip
         self._stages = Histogram(
             "zooscope_stage_seconds", "Stages of jobs that were done.", ["stage"], buckets=SECONDS,
             registry=self.registry,
@@ -63,6 +70,8 @@ class Metrics:
         self._ran.labels(body["kind"]).observe(seconds)
         if body["started_at"] and body["estimate"]["seconds"] > 0:
             self._ratio.observe(seconds / body["estimate"]["seconds"])
+            error = abs(seconds - body["estimate"]["seconds"]) / max(seconds, SHORTEST_SECONDS)
+            self._error.labels(body["kind"]).observe(error)
         for stage, took in body["result"]["timings"].items():
             # Names come from a worker: only those of the contract become labels.
             if stage in STAGES and isinstance(took, int | float):
@@ -89,9 +98,12 @@ class _Now(Collector):
             oldest.add_metric([kind], figures["oldest_s"])
             running.add_metric([kind], figures["running"])
         workers = GaugeMetricFamily("zooscope_workers", "Workers seen in the last minute.", labels=["state"])
-        for state in ("waiting", "working"):
+        for state in WORKER_STATES:
             workers.add_metric([state], sum(worker["state"] == state for worker in status["workers"]))
-        yield from (waiting, oldest, running, workers)
+        paused = GaugeMetricFamily("zooscope_paused_seconds", "How long a pause still lasts, 0: none.", labels=["kind"])
+        for kind in status["kinds"]:
+            paused.add_metric([kind], status["paused"].get(kind, 0))
+        yield from (waiting, oldest, running, workers, paused)
         yield GaugeMetricFamily("zooscope_buried_jobs", "Jobs that failed for good.", value=status["buried"])
         up = float(status["beanstalkd"] == "ok")
         yield GaugeMetricFamily("zooscope_queue_up", "Whether beanstalkd answers and takes jobs.", value=up)

@@ -20,12 +20,13 @@ from scheduler.ending import Ending
 from scheduler.ert import lease_seconds, prior
 from scheduler.eta import Etas
 from scheduler.events import EventHub
-from scheduler.fairness import KINDS, next_priority
+from scheduler.fairness import next_priority
 from scheduler.jobs import Body, JobRequest, Jobs, handle_of, new_body, note
 from scheduler.limits import Limits, TooManyJobs
 from scheduler.logs import Logs
 from scheduler.maintenance import Maintenance, mark_deleted, put_entry
 from scheduler.metrics import Metrics
+from scheduler.overview import Overview
 from scheduler.pauses import Pauses
 from scheduler.queue import Queue, QueueDown, QueueDraining
 from scheduler.reaper import Reaper
@@ -36,7 +37,7 @@ from scheduler.tokens import Tokens
 from scheduler.workers import Workers
 from zoo.blobs import DiskBlobs
 from zoo.documents import DocumentExists, Documents, Page, Query, RevisionConflict
-from zoo.errors import Unavailable, UserError
+from zoo.errors import UserError
 from zoo.secrets import JOB_TOKENS, read_or_make_key
 from zoo.settings import Settings
 
@@ -74,7 +75,7 @@ class Scheduler:
         self.forget_blob = reaper.collect_one
         self._logs = Logs(documents, blobs, self._queue, self._jobs, reaper.lock, settings.log_bytes)
         self._ending = Ending(self._jobs, self._queue, self._logs, reaper)
-        self.metrics = Metrics(self._figures_now)
+        self.metrics = Metrics(lambda: self.overview.figures())
         self._limits = Limits(self._jobs, self._queue, settings)
         self._claims = Claims(self._jobs, self._queue, self._tokens, self._ending, self.metrics, self._limits, settings)
         self.workers = Workers(documents)
@@ -96,6 +97,8 @@ class Scheduler:
         self.maintenance = Maintenance(self._jobs, self._queue, self._logs, self._tokens, self._ending, settings)
         self._pauses = Pauses(documents, self._queue)
         self.pause, self.paused = self._pauses.pause, self._pauses.left
+        self.overview = Overview(self._jobs, self._queue, self.workers, self._pauses)
+        self.status, self.buried = self.overview.status, self.overview.buried
         self._closing = threading.Event()
         self.stopping: Callable[[], bool] = self._closing.is_set
         self._reserving = Reserving(
@@ -221,11 +224,6 @@ class Scheduler:
         put_entry(self._queue, self._tokens, self._jobs, revived)
         return self.job(uuid)
 
-    def buried(self, page: int = 1, size: int = 50) -> Page:
-        """Jobs that failed after all their attempts, the latest first."""
-        filters: Filters = {"buried": [True], "deleted": [False]}
-        return self._jobs.search(Query(filters=filters, sort="finished_at", page=page, size=size))
-
     def log_text(self, uuid: str) -> str:
         """The job's log, while it runs and afterwards."""
         return self._logs.text(self._jobs.get(uuid).body)
@@ -237,34 +235,3 @@ class Scheduler:
             self._jobs.search(Query(filters=active | {field: [sha256]}, sort="created_at", size=1)).total
             for field in ("input.sha256", "model.package_sha256")
         )
-
-    def status(self) -> dict[str, Any]:
-        """Workers seen in the last minute, how many jobs are queued and running, and the oldest queued one's age."""
-        oldest = Query(filters={"state": ["queued"], "deleted": [False]}, sort="created_at", descending=False, size=1)
-        queued = self._jobs.search(oldest)
-        return {
-            "workers": self.workers.present(),
-            "queued": queued.total,
-            "running": self._jobs.count(state=["running"]),
-            "oldest_s": max(0.0, now() - queued.items[0].body["created_at"]) if queued.items else 0.0,
-            "beanstalkd": self._queue_state(),
-        }
-
-    def _figures_now(self) -> dict[str, Any]:
-        """What `Metrics` shows of the present: `status`, by kind, with the buried."""
-        return self.status() | {"kinds": {kind: self._kind_now(kind) for kind in KINDS}, "buried": self.buried().total}
-
-    def _kind_now(self, kind: str) -> dict[str, float]:
-        waiting: Filters = {"state": ["queued"], "kind": [kind], "deleted": [False]}
-        queued = self._jobs.search(Query(filters=waiting, sort="created_at", descending=False, size=1))
-        return {
-            "queued": queued.total,
-            "running": self._jobs.count(state=["running"], kind=[kind]),
-            "oldest_s": max(0.0, now() - queued.items[0].body["created_at"]) if queued.items else 0.0,
-        }
-
-    def _queue_state(self) -> str:
-        try:
-            return "draining" if self._queue.stats()["draining"] == "true" else "ok"
-        except Unavailable:
-            return "down"

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 
 from flask import current_app
 
 from scheduler.service import Scheduler
+from web.readiness import Readiness
+from web.streams import Streams
 from zoo.blobs import DiskBlobs
 from zoo.catalogue import Catalogue
 from zoo.documents import Documents
@@ -33,9 +35,16 @@ class Service:
     blobs: DiskBlobs
     scheduler: Scheduler
     catalogue: Catalogue
-    streams: threading.BoundedSemaphore
+    streams: Streams
     pyramids: Pyramids
     stopping: Callable[[], bool] = _never
+
+    @cached_property
+    def readiness(self) -> Readiness:
+        return Readiness(
+            self.documents, self.scheduler.overview.queue_state, self.uploads_folder, self.settings.free_disk_bytes,
+            lambda: self.stopping(),
+        )  # fmt: skip
 
     def close(self) -> None:
         """Give back what was opened; no request is served afterwards."""

@@ -19,15 +19,19 @@ def scraped(parts: Parts) -> dict[tuple[str, ...], float]:
 
 
 def test_the_present_is_told_by_kind(parts: Parts, worker: Worker) -> None:
+    parts.submit("cy", kind="run")
     parts.submit("ada", estimate_seconds=60.0)
     worker.begin()
     parts.submit("ben")
-    parts.submit("cy", kind="run")
+    parts.scheduler.pause("run", 600)
     now = scraped(parts)
     assert now["zooscope_queued_jobs", "preview"] == 1
     assert now["zooscope_queued_jobs", "run"] == 1
     assert now["zooscope_running_jobs", "preview"] == 1
     assert now["zooscope_workers", "working"] == 1
+    assert now["zooscope_workers", "draining"] == 0
+    assert 590 < now["zooscope_paused_seconds", "run"] <= 600
+    assert now["zooscope_paused_seconds", "preview"] == 0
     assert now["zooscope_queue_up",] == 1
     assert 0 <= now["zooscope_oldest_seconds", "preview"] < 60
 
@@ -48,6 +52,8 @@ def test_what_happened_is_counted_once(parts: Parts, worker: Worker) -> None:
     assert told["zooscope_failures_total", "boom"] == 1
     assert told["zooscope_wait_seconds_count", "preview"] == 2
     assert told["zooscope_ert_ratio_count",] == 1
+    assert told["zooscope_ert_error_count", "preview"] == 1
+    assert told["zooscope_ert_error_bucket", "preview", "4.0"] == 0, "it took far less than the expected minute"
 
 
 def test_a_result_without_a_start_is_taken(parts: Parts, worker: Worker) -> None:

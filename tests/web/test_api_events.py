@@ -82,7 +82,7 @@ def test_too_many_streams_are_sent_to_polling(server: str, app: Flask, client: F
     job = submit(client)
     streams = app.extensions["zooscope"].streams
     held = 0
-    while streams.acquire(blocking=False):
+    while streams.acquire():
         held += 1
     with stream(server, job["uuid"]) as answer:
         assert answer.status == 503

@@ -37,7 +37,7 @@ class TooManyStreams(Unavailable):
 def stream_job(uuid: str) -> Response:
     parts, viewer = service(), visitors.known_visitor()
     job = known_job(uuid)
-    if not parts.streams.acquire(blocking=False):
+    if not parts.streams.acquire():
         raise TooManyStreams("Too many pages are watching live.", "Ask for the job itself every few seconds.")
     events = _stream(parts, job, viewer, request.headers.get("Last-Event-ID", ""))
     response = Response(stream_with_context(events), mimetype="text/event-stream")
