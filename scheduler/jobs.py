@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from scheduler.capabilities import Needs
+from scheduler.contract import FINAL_STATES
+from scheduler.job_fields import FIELDS
 from scheduler.queue import Handle
 from zoo.documents import DocumentMissing, Documents, Page, Query, RevisionConflict, Stored
 from zoo.errors import Unavailable, UserError
@@ -23,6 +25,7 @@ log = logging.getLogger(__name__)
 COLLECTION = "jobs"
 MAXIMUM_TRIES = 200
 MAXIMUM_HISTORY = 200
+FARTHEST_PLACE = 10_000
 
 Body = dict[str, Any]
 
@@ -55,6 +58,8 @@ class JobRequest:
     estimate_seconds: float
     load_seconds: float
     requires: Mapping[str, Any] = field(default_factory=dict)
+    # Without any loading; that of `estimate_seconds` if not given.
+    computing_seconds: float | None = None
     ert_seconds: float | None = None
     work: float = 0.0
     rerun_of: str | None = None
@@ -82,6 +87,7 @@ def new_body(request: JobRequest, ert_seconds: float, input_size: int, priority:
         "estimate": {
             "seconds": request.estimate_seconds,
             "load_s": request.load_seconds,
+            "computing_s": request.estimate_seconds if request.computing_seconds is None else request.computing_seconds,
             "ert_seconds": ert_seconds,
         },
         "work": request.work,
@@ -154,6 +160,7 @@ class Jobs:
     def __init__(self, documents: Documents, changed: Callable[[str], None] = lambda uuid: None) -> None:
         self._documents = documents
         self._changed = changed
+        documents.declare(COLLECTION, FIELDS)
 
     def create(self, body: Body) -> Stored:
         stored = self._documents.create(COLLECTION, body["uuid"], body)
@@ -176,19 +183,20 @@ class Jobs:
         except DocumentMissing:
             raise JobMissing from None
 
-    def change(self, uuid: str, transition: Callable[[Body], bool | None]) -> Stored:
+    def change(self, uuid: str, transition: Callable[[Body], bool | None], known: Stored | None = None) -> Stored:
         """Apply `transition` to the body, in place, and store it if nobody changed it meanwhile; else again.
 
         A transition that returns False leaves the document alone; what it raises passes. It may run several times.
+        `known` is the document as it was just read or written, and saves reading it.
         """
         for _ in range(MAXIMUM_TRIES):
-            stored = self.get_any(uuid)
+            stored, known = known or self.get_any(uuid), None
             body = copy.deepcopy(stored.body)
             if transition(body) is False:
                 return stored
             _account_blobs(body)
             try:
-                replaced = self._documents.replace(COLLECTION, uuid, body, stored.revision)
+                replaced = self._documents.replace(COLLECTION, uuid, body, stored.revision, _lasts(stored.body, body))
             except RevisionConflict:
                 continue
             except DocumentMissing:
@@ -211,17 +219,28 @@ class Jobs:
 
     def count(self, **filters: list[Any]) -> int:
         """How many jobs have one of the values in each of these fields."""
-        return self.search(Query(filters=filters | {"deleted": [False]}, sort="created_at", size=1)).total
+        return self.search(Query(filters=filters | {"deleted": [False]}, size=0)).total
+
+    def any(self, **filters: list[Any]) -> bool:
+        """Whether there is a job with one of the values in each of these fields."""
+        return self.search(Query(filters=filters | {"deleted": [False]}, size=0, count_limit=1)).total > 0
 
     def before(self, body: Mapping[str, Any]) -> int:
-        """How many queued jobs will be handed out before this one: of a smaller priority, or as old and of the same."""
+        """How many queued jobs will be handed out before this one: of a smaller priority, or as old and of the same.
+
+        Counted as far as FARTHEST_PLACE: nobody is helped by an exact number beyond it, and it takes no longer.
+        """
         priority = body["queue"]["priority"]
         waiting: dict[str, list[Any]] = {"state": ["queued"], "deleted": [False]}
-        sooner = Query(filters=waiting, ranges={"queue.priority": (None, priority - 1)}, sort="created_at", size=1)
-        alike = Query(
-            filters=waiting | {"queue.priority": [priority]},
-            ranges={"created_at": (None, body["created_at"])},
-            sort="created_at",
-            size=1,
-        )
-        return self.search(sooner).total + max(0, self.search(alike).total - 1)
+        sooner = {"queue.priority": (None, priority - 1)}
+        count = self.search(Query(filters=waiting, ranges=sooner, size=0, count_limit=FARTHEST_PLACE)).total
+        if count >= FARTHEST_PLACE:
+            return count
+        alike = {"queue.priority": (priority, priority), "created_at": (None, body["created_at"])}
+        count += self.search(Query(filters=waiting, ranges=alike, size=0, count_limit=FARTHEST_PLACE)).total
+        return min(max(0, count - 1), FARTHEST_PLACE)
+
+
+def _lasts(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Whether a change must survive a power cut. One within an attempt need not: the job is then tried again."""
+    return bool({before["state"], after["state"]} & FINAL_STATES) or after["deleted"]

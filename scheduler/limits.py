@@ -65,8 +65,8 @@ class Limits:
         live = Query(
             filters={"owner": [owner], "state": ["queued", "running"], "deleted": [False]},
             ranges={"lease.until": (now(), None)},
-            sort="created_at",
-            size=1,
+            size=0,
+            count_limit=limit,
         )
         return self._jobs.search(live).total >= limit
 

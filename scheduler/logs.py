@@ -15,7 +15,7 @@ from scheduler.jobs import Body, JobMissing, Jobs
 from scheduler.queue import Queue
 from zoo.blob_lock import BlobLock
 from zoo.blobs import DiskBlobs
-from zoo.documents import DocumentExists, DocumentMissing, Documents, RevisionConflict, Stored
+from zoo.documents import DocumentExists, DocumentMissing, Documents, Fields, RevisionConflict, Stored
 from zoo.identifiers import is_uuid
 
 COLLECTION = "job_logs"
@@ -35,6 +35,7 @@ class Logs:
     def __init__(
         self, documents: Documents, blobs: DiskBlobs, queue: Queue, jobs: Jobs, lock: BlobLock, limit: int
     ) -> None:
+        documents.declare(COLLECTION, Fields())
         self._documents = documents
         self._blobs = blobs
         self._queue = queue

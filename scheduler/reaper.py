@@ -32,7 +32,7 @@ class Reaper:
         """Whether any document refers to the blob."""
         for collection, fields in REFERENCES.items():
             for field in fields:
-                query = Query(filters={field: [sha256]}, sort=field, size=1)
+                query = Query(filters={field: [sha256]}, size=0, count_limit=1)
                 if self._documents.search(collection, query).total:
                     return True
         return False

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo.documents import DocumentExists, DocumentMissing, Documents, RevisionConflict
+from zoo.documents import DocumentExists, DocumentMissing, Documents, Fields, RevisionConflict
 from zoo.errors import ZooscopeError
 
 log = logging.getLogger(__name__)
@@ -95,6 +95,7 @@ class Runtimes:
     """The observations, in the documents, so that every process learns from every job."""
 
     def __init__(self, documents: Documents) -> None:
+        documents.declare(COLLECTION, Fields())
         self._documents = documents
 
     def figures(self, package_sha256: str, device: str, prior: Figures) -> Figures:

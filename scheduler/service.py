@@ -230,8 +230,5 @@ class Scheduler:
 
     def needs_blob(self, sha256: str) -> bool:
         """Whether a job that is not over has this blob as its input or its model's package: a worker may have it."""
-        active: Filters = {"state": ["queued", "running"], "deleted": [False]}
-        return any(
-            self._jobs.search(Query(filters=active | {field: [sha256]}, sort="created_at", size=1)).total
-            for field in ("input.sha256", "model.package_sha256")
-        )
+        fields = ("input.sha256", "model.package_sha256")
+        return any(self._jobs.any(**{field: [sha256]}, state=["queued", "running"]) for field in fields)

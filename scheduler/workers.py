@@ -13,7 +13,7 @@ from typing import Any
 
 from scheduler.capabilities import Ability
 from scheduler.clock import monotonic, now
-from zoo.documents import DocumentExists, DocumentMissing, Documents, Query, RevisionConflict
+from zoo.documents import DocumentExists, DocumentMissing, Documents, Fields, Query, RevisionConflict
 from zoo.errors import UserError, ZooscopeError
 
 log = logging.getLogger(__name__)
@@ -59,6 +59,7 @@ class Workers:
     """Thread-safe. What is heard never fails for the documents' sake: it is written the next time."""
 
     def __init__(self, documents: Documents) -> None:
+        documents.declare(COLLECTION, Fields(single=("seen_at",), orders=(("seen_at",),)))
         self._documents = documents
         self._lock = threading.Lock()
         self._heard: dict[str, Body] = {}
