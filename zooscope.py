@@ -32,6 +32,7 @@ COMMANDS = (
     Command("jobs", "scheduler.jobs_command", "look after jobs: list, kick and delete buried ones, pause"),
     Command("publish", "zoo.publish_command", "check a model package and add it to the zoo"),
     Command("models", "zoo.models_command", "list the models of the zoo"),
+    Command("import-cil", "zoo.import_cil_command", "add records of the Cell Image Library to the documents"),
     Command("reindex", "zoo.reindex_command", "build the search indices anew, while the service runs"),
 )
 
@@ -66,7 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _front_parser() -> argparse.ArgumentParser:
     helps = {command.name: command.help for command in COMMANDS} | {"version": "print the version"}
-    listed = "\n".join(f"  {name:<10}{text}" for name, text in helps.items())
+    listed = "\n".join(f"  {name:<12}{text}" for name, text in helps.items())
     parser = argparse.ArgumentParser(
         prog="zooscope",
         formatter_class=argparse.RawDescriptionHelpFormatter,
