@@ -129,7 +129,7 @@ class Claims:
             set_handle(body, reserved.handle)
             if outcome.seconds > 0:
                 outcome.what = "wait"
-                return None if adopted else False
+                return None if leases.mend(body, time) or adopted else False
             outcome.lost = bool(body["lease"]) and body["lease"]["started"]
             leases.lose(body, time)
             if leases.exhausted(body, self._settings.attempts):

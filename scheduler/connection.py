@@ -67,6 +67,32 @@ class QueueDraining(Unavailable):
         super().__init__("The service takes no new jobs while it is being restarted.", "Try again in a few minutes.")
 
 
+class QueueFull(QueueDown):
+    """beanstalkd has no room in its binlog. What it was told to delay or bury meanwhile it may have dropped from its
+    memory: reserved by nobody, until maintenance queues it again.
+    """
+
+    code = "queue-full"
+    retry_after_seconds = 60
+
+    def __init__(self) -> None:
+        Unavailable.__init__(
+            self,
+            "The job queue takes no new jobs: its disk is full.",
+            "Try again in a few minutes; accepted jobs are kept.",
+        )
+
+
+@dataclass(frozen=True)
+class Lies:
+    """How an entry lies in beanstalkd: ready, delayed, reserved or buried, and for how many seconds more it is delayed
+    or reserved. Fewer than 0: beanstalkd has lost track of it.
+    """
+
+    state: str
+    seconds_left: float
+
+
 @dataclass(frozen=True)
 class Handle:
     """Where a job lies: its id within one running beanstalkd, which `broker` names."""
@@ -186,6 +212,8 @@ def broken_is_down() -> Iterator[None]:
         yield
     except (greenstalk.NotFoundError, greenstalk.DrainingError):
         raise
+    except greenstalk.OutOfMemoryError as error:
+        raise QueueFull from error
     except greenstalk.Error as error:
         raise QueueDown(type(error).__name__) from error
     except (OSError, AssertionError, ValueError) as error:

@@ -17,6 +17,8 @@ from zoo.identifiers import new_uuid
 # Claims that nobody ever started do not count as attempts; a job that always kills its worker at once still ends.
 MAXIMUM_LOST_CLAIMS = 20
 LONGEST_RETRY_SECONDS = 60.0
+# By how much the clocks of replicas may differ without anybody thinking that one was set back.
+CLOCK_SKEW_SECONDS = 2.0
 
 
 class StaleLease(UserError):
@@ -49,8 +51,21 @@ def ended_by(body: Mapping[str, Any], lease: str) -> bool:
 
 
 def remaining(body: Mapping[str, Any], now: float) -> float:
-    """Seconds the current lease still runs; 0 when there is none."""
-    return max(0.0, body["lease"]["until"] - now) if body["lease"] else 0.0
+    """Seconds the current lease still runs; 0 when there is none, and never more than leases are given for."""
+    return min(max(0.0, body["lease"]["until"] - now), _span(body)) if body["lease"] else 0.0
+
+
+def _span(body: Mapping[str, Any]) -> float:
+    lease = body["lease"]
+    return float(body["estimate"]["ert_seconds"] if lease["started"] else lease["until"] - lease["opened_at"])
+
+
+def mend(body: Body, now: float) -> bool:
+    """A lease from the future was given before the clock was set back: it runs from now. True if it was one."""
+    if not body["lease"] or body["lease"]["until"] - now <= _span(body) + CLOCK_SKEW_SECONDS:
+        return False
+    body["lease"] |= {"opened_at": now, "until": now + _span(body)}
+    return True
 
 
 def close(body: Body) -> None:

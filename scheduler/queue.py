@@ -21,6 +21,7 @@ from scheduler.connection import (
     Lies,
     QueueDown,
     QueueDraining,
+    QueueFull,
     Reserved,
     Woken,
     broken_is_down,
@@ -31,7 +32,7 @@ from scheduler.connection import (
 from scheduler.entry import entry_uuid
 from zoo.settings import BadSetting
 
-__all__ = ["Handle", "Queue", "QueueDown", "QueueDraining", "Reserved"]
+__all__ = ["Handle", "Lies", "Queue", "QueueDown", "QueueDraining", "QueueFull", "Reserved"]
 
 DEFAULT_ADDRESS = "127.0.0.1:11300"
 MAXIMUM_BODY = 65535
@@ -234,6 +235,20 @@ class Queue:
             return bytes(self.run(lambda connection: connection.client.peek(job_id).body))
         except greenstalk.NotFoundError:
             return None
+
+    def entries(self, prefix: str) -> int:
+        """How many jobs lie in the tubes whose names begin so, the buried ones apart."""
+
+        def use(connection: Connection) -> int:
+            total = 0
+            for tube in connection.client.tubes():
+                if tube.startswith(prefix):
+                    with contextlib.suppress(greenstalk.NotFoundError):
+                        stats = connection.client.stats_tube(tube)
+                        total += sum(int(stats[f"current-jobs-{state}"]) for state in ("ready", "reserved", "delayed"))
+            return total
+
+        return self.run(use)
 
     def stats(self) -> dict[str, Any]:
         return dict(self.run(lambda connection: connection.client.stats()))

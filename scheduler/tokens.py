@@ -55,7 +55,7 @@ class Tokens:
         """Raise BadToken unless `token` is ours and speaks of the job `body`; TokenExpired when it did too long ago."""
         try:
             claims, signed_at = self._serializer.loads(token, return_timestamp=True)
-        except BadSignature:
+        except (BadSignature, UnicodeError):
             raise BadToken("The queue entry is not signed by this service.") from None
         if claims != _claims(body):
             raise BadToken("The queue entry's token belongs to another job.")

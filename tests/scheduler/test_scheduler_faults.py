@@ -69,7 +69,7 @@ def test_an_idle_reserve_finds_what_was_lost(parts: Parts, worker: Worker, bare:
     handle = handle_of(parts.job(uuid))
     assert handle is not None
     bare.delete(handle.job_id)
-    parts.scheduler.maintenance._recovered_at -= 60.0
+    parts.scheduler.maintenance._looked_at -= 60.0
     assert worker.claim().uuid == uuid
 
 
