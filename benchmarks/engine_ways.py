@@ -1,5 +1,5 @@
-"""One pass of a network over a large plane, in a process of its own, in one of three ways: our engine, a bare loop of
-the framework over the same tiles, or bioimageio.core. Prints one line of JSON.
+"""Passes of a network over a large plane, in a process of its own, in one of three ways: our engine, a bare loop of
+the framework over the same tiles, or bioimageio.core. Says "ready", then one line of JSON for each pass asked for.
 
 Run by the interpreter of the environment that has what the way needs: bioimageio.core has its own.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 import zipfile
 from collections.abc import Callable
@@ -117,12 +118,16 @@ def main() -> None:
     tiles = json.loads(arguments.tiles.read_text())
     plane = plane_of(arguments.side)
     once = WAYS[arguments.way](arguments.package, arguments.framework, plane, tiles)
-    started, spent = time.perf_counter(), time.process_time()
-    maps = once()
-    seconds, spent = time.perf_counter() - started, time.process_time() - spent
-    if arguments.keep:
+    print("ready", flush=True)
+    maps = None
+    for _ in sys.stdin:
+        maps = None  # as a loop would that hands its maps on
+        started, spent = time.perf_counter(), time.process_time()
+        maps = once()
+        seconds, spent = time.perf_counter() - started, time.process_time() - spent
+        print(json.dumps({"seconds": seconds, "cpu": spent}), flush=True)
+    if arguments.keep and maps is not None:
         np.save(arguments.keep, maps)
-    print(json.dumps({"seconds": seconds, "cpu": spent, "rate": arguments.side**2 / 1e6 / seconds}))
 
 
 if __name__ == "__main__":

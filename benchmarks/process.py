@@ -1,4 +1,4 @@
-"""Running a command and measuring the most memory it had resident."""
+"""Running commands, at once or turn by turn, and measuring the most memory they had resident."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import TracebackType
 
 # A small process in between: on Linux a process inherits the peak of the one that started it.
 LAUNCHER = """
@@ -33,3 +34,52 @@ def run_measured(command: Sequence[str], environment: Mapping[str, str]) -> tupl
         if answer.returncode:
             raise SystemExit(f"{' '.join(command)} failed:\n{answer.stderr[-2000:]}")
         return answer.stdout, int(peak.read_text())
+
+
+class Measured:
+    """A command that answers every line with a line, of which several stay ready to be measured in turn.
+
+    It is ready once it has said its first line; raises SystemExit with its last words when it ends before it is asked
+    to. `peak` is known after the context: the most bytes it had resident.
+    """
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        self._folder = tempfile.TemporaryDirectory()
+        self._peak, self._words = Path(self._folder.name) / "peak", Path(self._folder.name) / "stderr"
+        self.command = " ".join(command)
+        with self._words.open("w") as words:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", LAUNCHER, str(self._peak), *command],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=words,
+                env=os.environ | environment,
+                text=True,
+            )
+
+    def __enter__(self) -> Measured:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._process.communicate()
+            self.peak = int(self._peak.read_text()) if self._peak.exists() else 0
+        finally:
+            self._folder.cleanup()
+
+    def answer(self) -> str:
+        """The next line that it says."""
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise SystemExit(f"{self.command} failed:\n{self._words.read_text()[-2000:]}")
+        return line
+
+    def ask(self, line: str) -> str:
+        """Say a line and wait for the answer."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+        return self.answer()

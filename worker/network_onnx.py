@@ -1,20 +1,22 @@
 """ONNX networks on onnxruntime: on the GPU when its provider is installed, else on the CPU.
 
-A session runs in a thread of its own and lets go of Python's lock meanwhile, so that tiles are cut and stitched beside
-it. The graph gets no operators but onnxruntime's own.
+A session lets go of Python's lock while it computes, so that tiles are read and stitched beside it. On a GPU it runs in
+a thread of its own, so that the next batch is at hand when it ends; on the CPU that thread would only be in the way of
+the session's. The graph gets no operators but onnxruntime's own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
 
-from worker.networks import ModelUnrunnable, layout_of, unloadable
+from worker.networks import Handle, ModelUnrunnable, layout_of, unloadable
 from zoo.packages import ModelPackage
 
 DTYPES: dict[str, Any] = {
@@ -56,7 +58,7 @@ class OnnxNetwork:
         self.dtype = DTYPES[given[0].type]
         self.device = "cpu" if session.get_providers()[0] == "CPUExecutionProvider" else device
         self.batch, self.window = self._fixed(given[0].shape)
-        self._thread = ThreadPoolExecutor(1, "onnx")
+        self._thread = None if self.device == "cpu" else ThreadPoolExecutor(1, "onnx")
 
     def _fixed(self, shape: list[Any]) -> tuple[int | None, tuple[int, int] | None]:
         """The batch and the (y, x) that the graph is fixed to; names and None stand for any size."""
@@ -68,13 +70,25 @@ class OnnxNetwork:
         batch = 1 if "b" not in axes or "y" not in self.layout.made else sizes.get("b")
         return batch, (sizes["y"], sizes["x"]) if "y" in sizes and "x" in sizes else None
 
-    def start(self, batch: np.ndarray) -> Future[np.ndarray]:
+    def start(self, batch: np.ndarray) -> Handle:
+        if self._thread is None:
+            return Made(memory_told(lambda: self._run(batch)))
         return self._thread.submit(memory_told, lambda: self._run(batch))
 
     def _run(self, batch: np.ndarray) -> np.ndarray:
         given = self.layout.give(batch).astype(self.dtype, copy=False)
         made = self.layout.take(self.session.run([self.output], {self.input: given})[0])
         return np.asarray(made, np.float32)
+
+
+@dataclass(frozen=True)
+class Made:
+    """What is computed already."""
+
+    array: np.ndarray
+
+    def result(self) -> np.ndarray:
+        return self.array
 
 
 def memory_told(run: Callable[[], np.ndarray]) -> np.ndarray:

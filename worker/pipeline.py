@@ -1,11 +1,16 @@
-"""Tiles through a network: windows are cut ahead of it and its maps put away behind it, in threads of their own."""
+"""Tiles through a network: windows that have to be read are cut ahead of it, and its maps are put away behind it, each
+in a thread of its own.
+
+No more threads than that: those of the network fill the processor, and every other one that wakes gets in their way.
+"""
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,9 +19,10 @@ import numpy as np
 from worker.networks import Handle
 from worker.tiles import Grid, Tile, batches
 
-# Batches cut before they are asked for, handed to the device before the first is fetched, and not yet put away: copying
-# hides behind computing.
-AHEAD, IN_FLIGHT, BEHIND = 2, 2, 2
+# Batches cut before they are asked for, handed to a card before the first is fetched, and not yet put away: copying
+# hides behind computing. A processor computes each at once.
+AHEAD, BEHIND = 2, 2
+IN_FLIGHT = {"cpu": 1, "gpu": 2}
 
 
 class Flow(Protocol):
@@ -25,12 +31,19 @@ class Flow(Protocol):
     @property
     def shape(self) -> tuple[int, int]: ...
 
+    @property
+    def at_hand(self) -> bool:
+        """Whether windows need no reading: they are cut when they are asked for."""
+        ...
+
     def begin(self, grid: Grid) -> None:
         """These tiles will be run; what came of a run before is void."""
         ...
 
     def cut(self, tile: Tile) -> np.ndarray:
-        """A tile's window of the padded plane, (y, x, channel) float32; called from one other thread."""
+        """A tile's window of the padded plane, (y, x, channel) float32; called from one other thread
+        unless it is at hand.
+        """
         ...
 
     def land(self, tile: Tile, made: np.ndarray) -> None:
@@ -55,6 +68,7 @@ def run_tiles(
     *,
     batch: int = 1,
     fixed: int | None = None,
+    in_flight: int = IN_FLIGHT["gpu"],
     busy: Busy | None = None,
 ) -> None:
     """Run every tile once, in order.
@@ -64,6 +78,7 @@ def run_tiles(
         step: told, after each batch, of the tiles done and their number; may raise to stop.
         batch: tiles at once.
         fixed: the only number of tiles at once that the network takes; the last batch is filled up with zeros.
+        in_flight: batches begun before the first is waited for.
         busy: adds up the threads' times.
 
     Raises what any of them raised; by then no thread is at work.
@@ -93,38 +108,62 @@ def run_tiles(
         started = time.perf_counter()
         made = handle.result()
         busy.computing += time.perf_counter() - started
-        landing.append(lander.submit(land, group, made))
+        if lander is None:
+            land(group, made)
+        else:
+            landing.append(lander.submit(land, group, made))
         if len(landing) > BEHIND:
             landing.popleft().result()
         done += len(group)
         step(done, len(grid.tiles))
 
-    with ThreadPoolExecutor(1, "cut") as cutter, ThreadPoolExecutor(1, "land") as lander:
-        try:
-            ahead = deque(cutter.submit(cut, group) for group in groups[:AHEAD])
-            for index, group in enumerate(groups):
-                windows = ahead.popleft().result()
-                if index + AHEAD < len(groups):
-                    ahead.append(cutter.submit(cut, groups[index + AHEAD]))
-                started = time.perf_counter()
-                flying.append((group, start(windows)))
-                busy.computing += time.perf_counter() - started
-                if len(flying) >= IN_FLIGHT:
-                    settle()
-            while flying:
+    with ExitStack() as threads:
+        cutter = None if flow.at_hand else _thread("cut", threads)
+        lander = _thread("land", threads) if len(groups) > 1 else None
+        cuts = map(cut, groups) if cutter is None else _ahead(cutter, cut, groups)
+        for group, windows in zip(groups, cuts, strict=True):
+            started = time.perf_counter()
+            flying.append((group, start(windows)))
+            busy.computing += time.perf_counter() - started
+            if len(flying) >= in_flight:
                 settle()
-            while landing:
-                landing.popleft().result()
-        finally:
-            for pool in (cutter, lander):
-                pool.shutdown(wait=False, cancel_futures=True)
+        while flying:
+            settle()
+        while landing:
+            landing.popleft().result()
+
+
+def _thread(name: str, threads: ExitStack) -> ThreadPoolExecutor | None:
+    """A thread that has begun, and that ends with `threads`, what it has not begun left undone; None where there is no
+    memory for one more.
+    """
+    pool = ThreadPoolExecutor(1, name)
+    threads.callback(pool.shutdown, cancel_futures=True)
+    try:
+        pool.submit(int)
+    except RuntimeError:
+        return None
+    return pool
+
+
+def _ahead(
+    cutter: ThreadPoolExecutor, cut: Callable[[Sequence[Tile]], np.ndarray], groups: Sequence[Sequence[Tile]]
+) -> Iterator[np.ndarray]:
+    """The groups' windows in order, AHEAD of them being cut meanwhile."""
+    waiting = deque(cutter.submit(cut, group) for group in groups[:AHEAD])
+    for index in range(len(groups)):
+        windows = waiting.popleft().result()
+        if index + AHEAD < len(groups):
+            waiting.append(cutter.submit(cut, groups[index + AHEAD]))
+        yield windows
 
 
 def stacked(windows: Sequence[np.ndarray], count: int) -> np.ndarray:
-    """Windows (y, x, channel) as one contiguous (count, y, x, channel) float32, zeros behind the last."""
+    """Windows (y, x, channel) as one (count, y, x, channel) float32, zeros behind the last; of a single one a view."""
     if len(windows) == count == 1:
-        return np.ascontiguousarray(windows[0])[None]
-    batch = np.zeros((count, *windows[0].shape), np.float32)
+        return windows[0][None]
+    batch = np.empty((count, *windows[0].shape), np.float32)
     for index, window in enumerate(windows):
         batch[index] = window
+    batch[len(windows) :] = 0
     return batch

@@ -25,15 +25,18 @@ class Done:
         return self.maps
 
 
-def begun() -> Whole:
+def begun(at_hand: bool = True) -> Whole:
     flow = Whole(PLANE, 1)
+    flow.at_hand = at_hand
     flow.begin(GRID)
     return flow
 
 
+@pytest.mark.parametrize("at_hand", [True, False])
+@pytest.mark.parametrize("in_flight", [1, 2])
 @pytest.mark.parametrize(("batch", "fixed"), [(1, None), (3, None), (100, None), (1, 4), (8, 7)])
-def test_every_tile_comes_out(batch: int, fixed: int | None) -> None:
-    flow, busy = begun(), Busy()
+def test_every_tile_comes_out(batch: int, fixed: int | None, in_flight: int, at_hand: bool) -> None:
+    flow, busy = begun(at_hand), Busy()
     steps: list[tuple[int, int]] = []
     sizes: list[int] = []
 
@@ -41,7 +44,8 @@ def test_every_tile_comes_out(batch: int, fixed: int | None) -> None:
         sizes.append(len(windows))
         return Done(windows * 2)
 
-    run_tiles(start, GRID, flow, lambda *told: steps.append(told), batch=batch, fixed=fixed, busy=busy)
+    run_tiles(start, GRID, flow, lambda *told: steps.append(told), batch=batch, fixed=fixed,
+              in_flight=in_flight, busy=busy)  # fmt: skip
     np.testing.assert_array_equal(flow.maps, PLANE * 2)
     count = len(GRID.tiles)
     assert [done for done, _ in steps] == [min(count, (index + 1) * (fixed or batch)) for index in range(len(steps))]
@@ -50,12 +54,15 @@ def test_every_tile_comes_out(batch: int, fixed: int | None) -> None:
     assert min(busy.cutting, busy.computing, busy.landing) > 0
 
 
+@pytest.mark.parametrize("at_hand", [True, False])
 @pytest.mark.parametrize("where", ["cut", "start", "land", "step"])
-def test_what_is_raised_comes_out_and_no_thread_stays(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_raised_comes_out_and_no_thread_stays(
+    where: str, at_hand: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*_: object) -> None:
         raise ZeroDivisionError(where)
 
-    flow, before = begun(), threading.active_count()
+    flow, before = begun(at_hand), threading.active_count()
     if where in ("cut", "land"):
         monkeypatch.setattr(flow, where, fail)
     start: Callable[..., Done] = fail if where == "start" else Done  # type: ignore[assignment]
@@ -64,11 +71,11 @@ def test_what_is_raised_comes_out_and_no_thread_stays(where: str, monkeypatch: p
     assert threading.active_count() == before
 
 
-def test_windows_are_contiguous_and_filled_up() -> None:
+def test_batches_are_filled_up_and_a_single_window_is_not_copied() -> None:
     window = PLANE[4:12, 4:12]
     for given, count in ((1, 1), (2, 2), (1, 3)):
         windows = stacked([window] * given, count)
         assert windows.shape == (count, 8, 8, 2)
-        assert windows.flags.c_contiguous
+        assert np.shares_memory(windows, PLANE) == (count == 1)
         np.testing.assert_array_equal(windows[given - 1], window)
         assert not windows[given:].any()

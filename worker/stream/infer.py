@@ -41,6 +41,8 @@ def back(rectangle: Rectangle, shape: tuple[int, int], variation: Variation) -> 
 class Varied:
     """A stack of planes, flipped or turned, that goes through a network tile by tile into `maps` (y, x, map)."""
 
+    at_hand = False
+
     def __init__(
         self,
         planes: list[Plane],
