@@ -92,8 +92,24 @@ def _one(server: Server, action: str, uuid: str) -> None:
     print(f"{uuid} {job['state']}")
     if action == "show":
         print(f"  {job['kind']} of {job['model']['id']} {job['model']['version']}, attempt {job['attempt']}")
+        if told := _expected(job):
+            print(f"  {told}")
         for line in job["history"]:
             print(f"  {_when(line['at'])} {line['what']} {line['detail']}".rstrip())
+
+
+def _expected(job: dict[str, Any]) -> str:
+    """When a job that is not over will be, such as "3 before it; starts in about 20 s, done in about 26 s"."""
+    eta = job.get("eta")
+    if not eta:
+        return ""
+    told = [f"{job['place']} before it"] if job["place"] else []
+    if job.get("held"):
+        told.append("held until another one of its owner ends")
+    if eta["end_s"] is None:
+        return "; ".join([*told, "no worker that can run it is connected"])
+    start = f"starts in about {eta['start_s']:.0f} s, " if job["state"] == "queued" else ""
+    return "; ".join([*told, f"{start}done in about {eta['end_s']:.0f} s"])
 
 
 def _list_buried(server: Server) -> None:

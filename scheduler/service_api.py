@@ -37,7 +37,9 @@ def create_service_blueprint(scheduler: Scheduler) -> Blueprint:
 
     @blueprint.get(rule(contract.JOB))
     def job(uuid: str) -> Any:
-        return jsonify(scheduler.job(uuid) | {"place": scheduler.place(uuid)})
+        found, place = scheduler.job(uuid), scheduler.place(uuid)
+        eta = scheduler.etas.of(found, place)
+        return jsonify(found | {"place": place, "eta": eta.to_json() if eta else None})
 
     @blueprint.post(rule(contract.CANCEL))
     def cancel(uuid: str) -> Any:

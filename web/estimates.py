@@ -6,22 +6,30 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from scheduler import ert
+from scheduler.capabilities import Needs
+from scheduler.eta import Eta
+from scheduler.forecast import Task
+from web import visitors
 from web.previews import Checked, Request, check_model
 from web.service import service
 from zoo.errors import UserError
+from zoo.package_requires import needs_of
 from zoo.passes import passes
 from zoo.pixel_scale import CLOSE_ENOUGH
 
+KIND = "preview"
 # Beyond these factors details are lost or invented.
 GENTLE_SCALE = (0.5, 2.0)
 
 
 def estimate(request: Request) -> dict[str, Any]:
     """The answer of POST /estimates: an item per model in the order asked, and the queue they would join."""
-    status = service().scheduler.status()
-    ahead = status["queued"] + status["running"]
-    items = [_item(request, model, version, ahead, status["workers"]) for model, version in request.models]
-    return {"items": items, "queue": {"ahead": ahead, "workers": len(status["workers"])}}
+    scheduler = service().scheduler
+    workers, owner = scheduler.workers.present(), visitors.known_visitor() or ""
+    priority = scheduler.etas.priority(KIND, owner)
+    items = [_item(request, model, version, owner, priority, workers) for model, version in request.models]
+    ahead = max((item.pop("ahead") for item in items), default=0)
+    return {"items": items, "queue": {"ahead": ahead, "workers": len(workers)}}
 
 
 def expected(
@@ -44,23 +52,36 @@ def megapixels(request: Request, checked: Checked) -> float:
 
 
 def _item(
-    request: Request, model: str, version: str | None, ahead: int, workers: Sequence[Mapping[str, Any]]
+    request: Request, model: str, version: str | None, owner: str, priority: int, workers: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
     try:
         checked = check_model(request, model, version)
     except UserError as error:
         refused = error.to_json()["error"]
         return {
-            "model": model, "version": version, "ok": False, "seconds": None, "load_s": None, "text": error.message,
+            "model": model, "version": version, "ok": False, "seconds": None, "load_s": None, "eta": None, "ahead": 0,
+            "text": error.message,
             "scale": None, "suitability": 0.0, "reasons": [f"{error.message} {error.hint}".strip()], "error": refused,
         }  # fmt: skip
     time = expected(request, checked, workers)
+    eta, ahead = _eta(request, checked, owner, priority, workers)
     suitability, reasons = suits(request, checked)
     return {
         "model": model, "version": checked.model["version"], "ok": True, "seconds": time.seconds,
-        "load_s": time.load_s, "text": say_time(time, ahead, len(workers)), "scale": checked.scale.factor,
+        "load_s": time.load_s, "eta": eta.to_json(), "ahead": ahead, "text": say_time(time, eta, ahead),
+        "scale": checked.scale.factor,
         "suitability": suitability, "reasons": reasons, "error": None,
     }  # fmt: skip
+
+
+def _eta(
+    request: Request, checked: Checked, owner: str, priority: int, workers: Sequence[Mapping[str, Any]]
+) -> tuple[Eta, int]:
+    """When the preview would start and end if it was submitted now, and how many would be before it."""
+    cold = expected(request, checked, workers, cold=True)
+    work = megapixels(request, checked) * passes(checked.settings)
+    task = Task("", owner, "", checked.model["package_sha256"], work, cold.seconds - cold.load_s, cold.load_s)
+    return service().scheduler.etas.of_new(KIND, Needs.read(needs_of(checked.model)), priority, task)
 
 
 def suits(request: Request, checked: Checked) -> tuple[float, list[str]]:
@@ -93,16 +114,21 @@ def say_length(micrometres: float) -> str:
     return f"{micrometres * 1000:.3g} nm" if micrometres < 0.1 else f"{micrometres:.3g} µm"
 
 
-def say_time(time: ert.Estimate, ahead: int, workers: int) -> str:
-    """Such as "about 6 s: 4 s of work, up to 2 s to load the model, 1 job before yours"."""
+def say_time(time: ert.Estimate, eta: Eta, ahead: int) -> str:
+    """Such as "about 14 s: 8 s until a worker is free (1 job before yours), 4 s of work, up to 2 s to load the model".
+    """
     parts = [f"{_seconds(time.seconds - time.load_s)} of work"]
     if time.load_s >= 0.5:
         parts.append(f"up to {_seconds(time.load_s)} to load the model")
-    if ahead:
-        parts.append(f"{ahead} {'job' if ahead == 1 else 'jobs'} before yours")
-    if not workers:
+    before = f"{ahead} {'job' if ahead == 1 else 'jobs'} before yours" if ahead else ""
+    start = eta.start_s or 0.0
+    if start >= 1:
+        parts.insert(0, f"{_seconds(start)} until a worker is free" + (f" ({before})" if before else ""))
+    elif before:
+        parts.append(before)
+    if not eta.workers:
         parts.append("once a worker is there: none is now")
-    return f"about {_seconds(time.seconds)}: {', '.join(parts)}"
+    return f"about {_seconds(start + time.seconds)}: {', '.join(parts)}"
 
 
 def _seconds(seconds: float) -> str:

@@ -6,26 +6,33 @@ from collections.abc import Mapping
 from typing import Any
 
 from scheduler import contract
+from scheduler.eta import Eta
 from scheduler.service import Scheduler
 from web import layers, visitors
 from web.legend import legend
 from web.service import SOFTWARE_VERSION, service
 
 API = "/api/v1"
+# An ETA is told anew when it is off by so much.
+ETA_MOVED_SECONDS, ETA_MOVED_PART = 1.0, 0.1
 LAYERS = ("original.png", "probability.png", "mask.png", "tint.png", "thumbnail.png")
 
 
 def view(scheduler: Scheduler, job: Mapping[str, Any], visitor: str | None) -> dict[str, Any]:
     """The job view of CONTRACT's API for `visitor`; the image behind the region is named to its owner alone."""
     uuid, mine = job["uuid"], job["owner"] == visitor
+    place = scheduler.place(uuid) if job["state"] == "queued" else None
+    eta = scheduler.etas.of(job, place)
     source = dict(job["source"])
     if not mine:
         source["image_id"] = None
     return {
         "uuid": uuid,
         "state": job["state"],
-        "place": scheduler.place(uuid) if job["state"] == "queued" else None,
-        "progress": _progress(job),
+        "place": place,
+        "eta": eta.to_json() if eta else None,
+        "held": bool(job.get("held")),
+        "progress": _progress(job, place, eta),
         "estimate": job.get("estimate"),
         "model": {name: job["model"].get(name) for name in ("id", "version", "name", "package_sha256", "head_kind")},
         "settings": job["settings"],
@@ -73,9 +80,10 @@ def _overlay_url(job: Mapping[str, Any]) -> str | None:
     return _file_url(job, contract.SHOWN_EARLY, sha256) if sha256 else None
 
 
-def _progress(job: Mapping[str, Any]) -> dict[str, Any] | None:
+def _progress(job: Mapping[str, Any], place: int | None, eta: Eta | None) -> dict[str, Any] | None:
     if job["state"] == "queued":
-        return {"stage": "queued", "label": contract.STAGES["queued"], "fraction": 0.0, "message": ""}
+        message = _why_it_waits(job, place or 0, eta)
+        return {"stage": "queued", "label": contract.STAGES["queued"], "fraction": 0.0, "message": message}
     progress = job.get("progress")
     if not progress:
         return None
@@ -86,6 +94,29 @@ def _progress(job: Mapping[str, Any]) -> dict[str, Any] | None:
         "fraction": progress.get("fraction", 0.0),
         "message": progress.get("message", ""),
     }
+
+
+def _why_it_waits(job: Mapping[str, Any], place: int, eta: Eta | None) -> str:
+    if job.get("held"):
+        most = service().settings.running_per_owner
+        return f"{most} previews of the same person run, as many as may at once; it starts when one of them ends"
+    if eta is not None and not eta.workers:
+        return "no worker that can run it is connected now; it starts when one is"
+    return f"{place} {'job' if place == 1 else 'jobs'} before it" if place else ""
+
+
+def worth_telling(before: Mapping[str, Any], now: Mapping[str, Any], passed_s: float) -> bool:
+    """Whether `now` says anything new `passed_s` after `before`; an ETA that comes nearer as it should is nothing new.
+    """
+    if {**before, "eta": None} != {**now, "eta": None}:
+        return True
+    told, true = before["eta"], now["eta"]
+    if told is None or true is None or told["end_s"] is None or true["end_s"] is None:
+        return (told or {}).get("end_s") != (true or {}).get("end_s")
+    return any(
+        abs(max(0.0, told[name] - passed_s) - true[name]) > max(ETA_MOVED_SECONDS, ETA_MOVED_PART * true["end_s"])
+        for name in ("start_s", "end_s")
+    )
 
 
 def _result(job: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -92,7 +92,7 @@ def _cut(request: Request, frames: int) -> Crop:
 
 def _job_request(request: Request, checked: Checked) -> JobRequest:
     """Without the crop, which is stored last."""
-    model, workers = checked.model, service().scheduler.status()["workers"]
+    model, workers = checked.model, service().scheduler.workers.present()
     # The lease must do for a worker that has to load the model, whoever it will be.
     cold = expected(request, checked, workers, cold=True)
     return JobRequest(
@@ -121,6 +121,7 @@ def _job_request(request: Request, checked: Checked) -> JobRequest:
         },
         estimate_seconds=expected(request, checked, workers).seconds,
         load_seconds=cold.load_s,
+        computing_seconds=cold.seconds - cold.load_s,
         ert_seconds=cold.ert_seconds,
         work=megapixels(request, checked) * passes(checked.settings),
     )

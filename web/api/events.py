@@ -16,7 +16,7 @@ from scheduler.contract import FINAL_STATES
 from scheduler.jobs import JobMissing
 from web import visitors
 from web.api.jobs import known_job
-from web.job_view import view
+from web.job_view import view, worth_telling
 from web.service import Service, service
 from zoo.errors import Unavailable
 
@@ -51,12 +51,13 @@ def _stream(parts: Service, job: dict[str, Any], viewer: str | None, seen: str) 
     """Events while the job changes; a reconnecting browser that saw the current revision is not told twice."""
     yield f"retry: {RETRY_MILLISECONDS}\n\n"
     last = view(parts.scheduler, job, viewer) if job["revision"] == seen else None
-    spoke = time.monotonic()
+    told = spoke = time.monotonic()
     while not parts.stopping():
         current = view(parts.scheduler, job, viewer)
-        if current != last:
+        if last is None or worth_telling(last, current, time.monotonic() - told):
             yield f"event: job\nid: {job['revision']}\ndata: {json.dumps(current)}\n\n"
-            last, spoke = current, time.monotonic()
+            last, told = current, time.monotonic()
+            spoke = told
         if job["state"] in FINAL_STATES:
             return
         if time.monotonic() - spoke > HEARTBEAT_SECONDS:

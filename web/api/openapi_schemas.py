@@ -123,6 +123,7 @@ SCHEMAS: dict[str, Schema] = {
         items=_list(_object(
             ("model", "ok", "text", "reasons"),
             model=TEXT, version=_or_null(TEXT), ok=TRUTH, seconds=_or_null(NUMBER), load_s=_or_null(NUMBER),
+            eta=_or_null(_ref("Eta")),
             text=TEXT, scale=_or_null(NUMBER), suitability=NUMBER, reasons=_list(TEXT), error=_or_null(FREE),
         )),
         queue=_object(("ahead", "workers"), ahead=INTEGER, workers=INTEGER),
@@ -130,10 +131,18 @@ SCHEMAS: dict[str, Schema] = {
     "Job": _object(
         ("uuid", "state", "model", "settings", "source", "links", "mine"),
         uuid=UUID, state={"enum": list(STATES)}, place=_or_null(INTEGER), progress=_or_null(FREE),
+        eta=_or_null(_ref("Eta")),
+        held=TRUTH | {"description": "It waits for another job of the same person to end: so many may run at once."},
         estimate=_or_null(FREE), model=FREE, settings=FREE, source=FREE, created_at=_or_null(TIME),
         started_at=_or_null(TIME), finished_at=_or_null(TIME), attempt=INTEGER, error=_or_null(FREE),
         history=_list(FREE), result=_or_null(FREE), rerun_of=_or_null(TEXT), input_sha256=TEXT,
         software_version=TEXT, links=FREE, mine=TRUTH,
+    ),
+    "Eta": _object(
+        ("start_s", "end_s", "workers"),
+        start_s=_or_null(NUMBER | {"description": "Seconds from now until it starts; null without such a worker."}),
+        end_s=_or_null(NUMBER | {"description": "Seconds from now until it is done."}),
+        workers=INTEGER | {"description": "How many connected workers can run it."},
     ),
     "Jobs": _object(("jobs",), jobs=_list(_ref("Job"))),
     "JobPage": _page("Job"),

@@ -3,19 +3,21 @@ import { api } from "./api.js";
 import { $, $$, pageData, showError } from "./dom.js";
 import { redraw } from "./redraw.js";
 import { showResult } from "./result_view.js";
-import { count, sayTimes, seconds } from "./units.js";
+import { sayTimes, seconds } from "./units.js";
 import { Viewer } from "./viewer.js";
 
 const POLL_MS = 2000;
 const viewer = new Viewer($("#viewer"));
 const items = {}; // name to the picture in the viewer
 let job;
+let heard; // when, s
 
 const over = ({ state }) => state !== "queued" && state !== "running";
 const fail = (error) => showError($("#job-error"), error);
 
 function start() {
   ({ job } = pageData());
+  heard = Date.now() / 1e3;
   const [, , width, height] = job.source.roi;
   viewer.pixelSize = job.source.pixel_size_um;
   sayTimes();
@@ -29,7 +31,7 @@ function start() {
   else showProgress();
 }
 
-/** The overlay arrives before the objects are measured and the rest is saved. */
+/** The overlay arrives before the rest of the result. */
 async function showEarly() {
   await items.original;
   if (job.links.overlay) items.overlay ??= viewer.open(viewer.size, { type: "image", url: job.links.overlay }, true);
@@ -55,9 +57,8 @@ async function act(verb) {
 /* Waiting */
 
 function showProgress() {
-  const { stage, label, fraction, message } = job.progress || { stage: "queued", label: "Waiting for a worker", fraction: 0 };
-  const place = job.place ? `, ${count(job.place, "job")} before yours` : "";
-  $("#waiting-sentence").textContent = label + (job.state === "queued" ? place : message ? `: ${message}` : "");
+  const { stage, label, fraction, message } = job.progress;
+  $("#waiting-sentence").textContent = label + (message && `: ${message}`);
   $("#job-fraction").value = fraction;
   const stages = $$("#stages li");
   const now = stages.findIndex((item) => item.dataset.stage === stage);
@@ -73,15 +74,19 @@ function showProgress() {
 
 function sayTime() {
   if (!job || over(job) || !$("#waiting-time")) return;
-  const since = Date.now() / 1e3 - (job.started_at || job.created_at);
-  const attempt = job.attempt > 1 ? `, attempt ${job.attempt}` : "";
-  $("#waiting-time").textContent = `${job.started_at ? "Running" : "Waiting"} for ${seconds(Math.max(1, Math.round(since)))}${
-    job.estimate ? `; about ${seconds(Math.max(1, job.estimate.seconds))} of work expected` : ""}${attempt}`;
+  const { state, eta, attempt } = job;
+  const now = Date.now() / 1e3;
+  const say = (s) => seconds(Math.max(1, Math.round(s)));
+  const [verb, since, start] = state === "running" ? ["Running", job.started_at, ""]
+    : ["Waiting", job.created_at, `starts in about ${say(eta.start_s + heard - now)}, `];
+  const expected = eta.end_s === null ? "" : `; ${start}done in about ${say(eta.end_s + heard - now)}`;
+  $("#waiting-time").textContent = `${verb} for ${say(now - since)}${expected}${attempt > 1 ? `; attempt ${attempt}` : ""}`;
 }
 
 async function changed(next) {
   const before = job.state;
   job = next;
+  heard = Date.now() / 1e3;
   fail(null);
   if (next.state !== before) await renew();
   else if (!over(next)) showProgress();

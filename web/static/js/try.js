@@ -18,7 +18,7 @@ for (const [name, value] of address) {
   if (name.startsWith("set.")) settings[name.slice(4)] = Number.isNaN(Number(value)) ? value : Number(value);
 }
 const state = { image: null, plane: Number(address.get("plane")) || 0, channels: numbers("channels"),
-  pixelSize: Number(address.get("px")) || null, pixelSizeFrom: "user", queue: null, estimates: [] };
+  pixelSize: Number(address.get("px")) || null, pixelSizeFrom: "user", estimates: [] };
 
 const viewer = new Viewer($("#viewer"));
 const roi = new Roi(viewer, regionChanged);
@@ -149,7 +149,7 @@ function sayEstimate() {
   if (refused) place(refused.error, refused.model);
   $("#run").disabled = !ready;
   const [time, ...rest] = picked.length === 1 ? picked[0].text.split(": ")
-    : [`about ${seconds(picked.reduce((sum, item) => sum + item.seconds, 0))}`, `${picked.length} models, one after the other`];
+    : [`about ${seconds(picked.reduce((sum, item) => sum + item.seconds, picked[0]?.eta?.start_s))}`, `${picked.length} models, one after the other`];
   $("#estimate").replaceChildren(...(ready ? [h("strong", {}, time[0].toUpperCase() + time.slice(1)), h("br"), rest.join(": ")]
     : [state.image ? (refused ? "Change what is marked above." : "Choose a model.") : "Choose an image to see how long it takes."]));
 }
