@@ -12,6 +12,7 @@ import json
 import statistics
 import sys
 import tempfile
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,6 +29,8 @@ REFEREE = ROOT / ".venv" / "referee" / "bin" / "python"
 BARE, ENGINE, CORE = "bare loop", "engine", "bioimageio.core"
 # In each round, seconds of passes of the bare loop, and passes at most.
 ENOUGH, MOST_TURNS = 2.0, 20
+# Seconds between two passes: threads that wait for more to do spin for some time, in the way of whoever is next.
+PAUSE = 0.2
 
 
 def write_tiles(path: Path, side: int, tile: int) -> int:
@@ -68,6 +71,7 @@ def measure(processes: dict[str, Measured], found: dict[str, Found]) -> None:
     ways = list(processes)
     for turn in range(MOST_TURNS):
         for way in ways[turn % len(ways) :] + ways[: turn % len(ways)]:
+            time.sleep(PAUSE)
             told = json.loads(processes[way].ask("pass"))
             found[way].seconds.append(told["seconds"])
             found[way].cpu.append(told["cpu"])

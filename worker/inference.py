@@ -10,7 +10,7 @@ import numpy as np
 
 from worker.heads.boxes import boxes_from_rows, merge_tiles, rows_from_boxes
 from worker.networks import SMALLEST_TILE, ModelUnrunnable, Network, load_network
-from worker.pipeline import IN_FLIGHT, Busy, Flow, run_tiles
+from worker.pipeline import Busy, Flow, run_tiles
 from worker.tiles import Grid, Tile, make_grid, map_shape, pad_to
 from worker.tiles_fixed import fixed_grid
 from zoo.errors import ZooscopeError
@@ -115,15 +115,14 @@ class WarmModel:
         least = self.package.minimum_size
         shape = max(flow.shape[0], least), max(flow.shape[1], least)
         tile = automatic_tile(shape) if tile is None else tile
-        kind = "gpu" if self.on_gpu else "cpu"
-        batch = batch or BATCHES[kind]
+        batch = batch or BATCHES["gpu" if self.on_gpu else "cpu"]
         while True:
             grid = self.grid(shape, network, tile)
             flow.begin(grid)
             try:
                 run_tiles(
                     network.start, grid, flow, step, batch=min(batch, len(grid.tiles)), fixed=network.batch,
-                    in_flight=IN_FLIGHT[kind], busy=busy,
+                    beside=network.device != "cpu" or not flow.at_hand, busy=busy,
                 )  # fmt: skip
                 return grid
             except MemoryError:

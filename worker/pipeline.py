@@ -1,7 +1,7 @@
-"""Tiles through a network: windows that have to be read are cut ahead of it, and its maps are put away behind it, each
-in a thread of its own.
+"""Tiles through a network: windows are cut ahead of it and its maps put away behind it, each in a thread of its own.
 
-No more threads than that: those of the network fill the processor, and every other one that wakes gets in their way.
+Only where there is something to wait for, a card or a disk: a network fills the whole processor, and to copy beside its
+threads was measured to cost more than to copy in turn.
 """
 
 from __future__ import annotations
@@ -19,10 +19,9 @@ import numpy as np
 from worker.networks import Handle
 from worker.tiles import Grid, Tile, batches
 
-# Batches cut before they are asked for, handed to a card before the first is fetched, and not yet put away: copying
-# hides behind computing. A processor computes each at once.
-AHEAD, BEHIND = 2, 2
-IN_FLIGHT = {"cpu": 1, "gpu": 2}
+# Batches cut before they are asked for, handed to the device before the first is fetched, and not yet put away: copying
+# hides behind computing.
+AHEAD, IN_FLIGHT, BEHIND = 2, 2, 2
 
 
 class Flow(Protocol):
@@ -33,7 +32,7 @@ class Flow(Protocol):
 
     @property
     def at_hand(self) -> bool:
-        """Whether windows need no reading: they are cut when they are asked for."""
+        """Whether the plane and its maps are in memory: nothing is read nor written."""
         ...
 
     def begin(self, grid: Grid) -> None:
@@ -41,19 +40,17 @@ class Flow(Protocol):
         ...
 
     def cut(self, tile: Tile) -> np.ndarray:
-        """A tile's window of the padded plane, (y, x, channel) float32; called from one other thread
-        unless it is at hand.
-        """
+        """A tile's window of the padded plane, (y, x, channel) float32; called from one thread."""
         ...
 
     def land(self, tile: Tile, made: np.ndarray) -> None:
-        """Take the window's maps (y, x, map), or its list (row, column); called from one other thread, in order."""
+        """Take the window's maps (y, x, map), or its list (row, column); called from one thread, in order."""
         ...
 
 
 @dataclass
 class Busy:
-    """Seconds that each thread worked; the middle one's include its waiting for the device."""
+    """Seconds of each kind of work; those of the middle one include waiting for the device."""
 
     cutting: float = 0.0
     computing: float = 0.0
@@ -68,7 +65,7 @@ def run_tiles(
     *,
     batch: int = 1,
     fixed: int | None = None,
-    in_flight: int = IN_FLIGHT["gpu"],
+    beside: bool = True,
     busy: Busy | None = None,
 ) -> None:
     """Run every tile once, in order.
@@ -78,7 +75,7 @@ def run_tiles(
         step: told, after each batch, of the tiles done and their number; may raise to stop.
         batch: tiles at once.
         fixed: the only number of tiles at once that the network takes; the last batch is filled up with zeros.
-        in_flight: batches begun before the first is waited for.
+        beside: cut and put away beside the network; else all is done in turn, by the caller's thread.
         busy: adds up the threads' times.
 
     Raises what any of them raised; by then no thread is at work.
@@ -118,14 +115,13 @@ def run_tiles(
         step(done, len(grid.tiles))
 
     with ExitStack() as threads:
-        cutter = None if flow.at_hand else _thread("cut", threads)
-        lander = _thread("land", threads) if len(groups) > 1 else None
+        cutter, lander = (_thread(name, threads) if beside else None for name in ("cut", "land"))
         cuts = map(cut, groups) if cutter is None else _ahead(cutter, cut, groups)
         for group, windows in zip(groups, cuts, strict=True):
             started = time.perf_counter()
             flying.append((group, start(windows)))
             busy.computing += time.perf_counter() - started
-            if len(flying) >= in_flight:
+            if len(flying) >= (IN_FLIGHT if beside else 1):
                 settle()
         while flying:
             settle()

@@ -25,18 +25,16 @@ class Done:
         return self.maps
 
 
-def begun(at_hand: bool = True) -> Whole:
+def begun() -> Whole:
     flow = Whole(PLANE, 1)
-    flow.at_hand = at_hand
     flow.begin(GRID)
     return flow
 
 
-@pytest.mark.parametrize("at_hand", [True, False])
-@pytest.mark.parametrize("in_flight", [1, 2])
+@pytest.mark.parametrize("beside", [True, False])
 @pytest.mark.parametrize(("batch", "fixed"), [(1, None), (3, None), (100, None), (1, 4), (8, 7)])
-def test_every_tile_comes_out(batch: int, fixed: int | None, in_flight: int, at_hand: bool) -> None:
-    flow, busy = begun(at_hand), Busy()
+def test_every_tile_comes_out(batch: int, fixed: int | None, beside: bool) -> None:
+    flow, busy = begun(), Busy()
     steps: list[tuple[int, int]] = []
     sizes: list[int] = []
 
@@ -45,7 +43,7 @@ def test_every_tile_comes_out(batch: int, fixed: int | None, in_flight: int, at_
         return Done(windows * 2)
 
     run_tiles(start, GRID, flow, lambda *told: steps.append(told), batch=batch, fixed=fixed,
-              in_flight=in_flight, busy=busy)  # fmt: skip
+              beside=beside, busy=busy)  # fmt: skip
     np.testing.assert_array_equal(flow.maps, PLANE * 2)
     count = len(GRID.tiles)
     assert [done for done, _ in steps] == [min(count, (index + 1) * (fixed or batch)) for index in range(len(steps))]
@@ -54,20 +52,21 @@ def test_every_tile_comes_out(batch: int, fixed: int | None, in_flight: int, at_
     assert min(busy.cutting, busy.computing, busy.landing) > 0
 
 
-@pytest.mark.parametrize("at_hand", [True, False])
+@pytest.mark.parametrize("beside", [True, False])
 @pytest.mark.parametrize("where", ["cut", "start", "land", "step"])
 def test_what_is_raised_comes_out_and_no_thread_stays(
-    where: str, at_hand: bool, monkeypatch: pytest.MonkeyPatch
+    where: str, beside: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
         raise ZeroDivisionError(where)
 
-    flow, before = begun(at_hand), threading.active_count()
+    flow, before = begun(), threading.active_count()
     if where in ("cut", "land"):
         monkeypatch.setattr(flow, where, fail)
     start: Callable[..., Done] = fail if where == "start" else Done  # type: ignore[assignment]
     with pytest.raises(ZeroDivisionError, match=where):
-        run_tiles(start, GRID, flow, fail if where == "step" else lambda *_: None, batch=2)
+        run_tiles(start, GRID, flow, fail if where == "step" else lambda *_: None, batch=2,
+              beside=beside)  # fmt: skip
     assert threading.active_count() == before
 
 
