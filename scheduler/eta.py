@@ -44,11 +44,12 @@ Body = Mapping[str, Any]
 @dataclass(frozen=True)
 class Eta:
     """Seconds from now until the job starts (0 when it runs) and ends, both None while no worker can serve it;
-    `workers` is how many can."""
+    `workers` is how many can; `paused_s` is how long an operator lets none of its kind be handed out."""
 
     start_s: float | None
     end_s: float | None
     workers: int
+    paused_s: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         return {"start_s": _rounded(self.start_s), "end_s": _rounded(self.end_s), "workers": self.workers}
@@ -71,6 +72,7 @@ class _Picture:
     order: list[tuple[int, float]] = field(default_factory=list)
     whole: bool = True
     forecast: Forecast = field(default_factory=lambda: Forecast([]))
+    paused: Mapping[str, float] = field(default_factory=dict)
 
     def place(self, order: tuple[int, float]) -> int:
         """How many of its tasks come before one of this priority and time."""
@@ -81,14 +83,21 @@ class _Picture:
 
 
 class Etas:
-    """Thread-safe. `present` gives the workers that are there, as `Workers.present` does."""
+    """Thread-safe. `present` gives the workers that are there, as `Workers.present` does, and `paused` the seconds that
+    kinds stay paused, as `Pauses.left` does."""
 
     def __init__(
-        self, jobs: Jobs, runtimes: Runtimes, present: Callable[[], Sequence[Body]], settings: Settings
+        self,
+        jobs: Jobs,
+        runtimes: Runtimes,
+        present: Callable[[], Sequence[Body]],
+        paused: Callable[[], Mapping[str, float]],
+        settings: Settings,
     ) -> None:
         self._jobs = jobs
         self._runtimes = runtimes
         self._present = present
+        self._paused = paused
         self._settings = settings
         self._lock = threading.Lock()
         self._picture: _Picture | None = None
@@ -107,7 +116,7 @@ class Etas:
         turn = picture.forecast.turns.get(task.uuid)
         if turn is None:
             turn = self._turn_beside(picture, task, (body["queue"]["priority"], body["created_at"]), place)
-        return _eta(picture, task, turn)
+        return _eta(picture, task, turn, body["kind"])
 
     def priority(self, kind: str, owner: str) -> int:
         """The priority of a job that `owner` would submit now, for `of_new`."""
@@ -120,7 +129,7 @@ class Etas:
         place = picture.place(order)
         if place == len(picture.tasks) and not picture.whole:
             place = max(place, self._jobs.before({"queue": {"priority": priority}, "created_at": order[1]}))
-        return _eta(picture, task, self._turn_beside(picture, task, order, place)), place
+        return _eta(picture, task, self._turn_beside(picture, task, order, place), kind), place
 
     # One job beside the picture
 
@@ -190,7 +199,7 @@ class Etas:
             return picture
 
     def _take(self) -> _Picture:
-        picture = _Picture(monotonic(), now())
+        picture = _Picture(monotonic(), now(), paused=self._paused())
         workers = {worker["name"]: _machine(worker) for worker in self._present() if not worker.get("draining")}
         found = self._jobs.search(Query(filters=WAITING, sort="queue.priority", descending=False, size=HEAD))
         queued = sorted((stored.body for stored in found.items), key=_order)
@@ -239,11 +248,14 @@ def _tubes(ability: Ability) -> frozenset[str]:
     return frozenset(ability.tubes())
 
 
-def _eta(picture: _Picture, task: Task, turn: Turn | None) -> Eta:
+def _eta(picture: _Picture, task: Task, turn: Turn | None, kind: str) -> Eta:
+    past = monotonic() - picture.taken_at
+    paused = max(0.0, picture.paused.get(kind, 0.0) - past)
     if turn is None:
-        return Eta(None, None, picture.able(task))
-    start = max(0.0, turn.start_s - (monotonic() - picture.taken_at))
-    return Eta(start, start + turn.end_s - turn.start_s, picture.able(task))
+        return Eta(None, None, picture.able(task), paused)
+    # What waits goes on in its order when the pause is over.
+    start = max(0.0, turn.start_s - past) + paused
+    return Eta(start, start + turn.end_s - turn.start_s, picture.able(task), paused)
 
 
 def task_of(body: Body) -> Task:

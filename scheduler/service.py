@@ -80,7 +80,6 @@ class Scheduler:
         self._claims = Claims(self._jobs, self._queue, self._tokens, self._ending, self.metrics, self._limits, settings)
         self.workers = Workers(documents)
         self._runtimes = Runtimes(documents)
-        self.etas = Etas(self._jobs, self._runtimes, self.workers.present, settings)
         self.attempts = Attempts(
             self._jobs,
             self._queue,
@@ -97,6 +96,7 @@ class Scheduler:
         self.maintenance = Maintenance(self._jobs, self._queue, self._logs, self._tokens, self._ending, settings)
         self._pauses = Pauses(documents, self._queue)
         self.pause, self.paused = self._pauses.pause, self._pauses.left
+        self.etas = Etas(self._jobs, self._runtimes, self.workers.present, self.paused, settings)
         self.overview = Overview(self._jobs, self._queue, self.workers, self._pauses)
         self.status, self.buried = self.overview.status, self.overview.buried
         self._closing = threading.Event()

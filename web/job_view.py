@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from scheduler import contract
 from scheduler.eta import Eta
+from scheduler.jobs import FARTHEST_PLACE
 from scheduler.service import Scheduler
 from web import layers, visitors
 from web.legend import legend
@@ -99,10 +101,14 @@ def _progress(job: Mapping[str, Any], place: int | None, eta: Eta | None) -> dic
 def _why_it_waits(job: Mapping[str, Any], place: int, eta: Eta | None) -> str:
     if job.get("held"):
         most = service().settings.running_per_owner
-        return f"{most} previews of the same person run, as many as may at once; it starts when one of them ends"
+        run = "preview of the same person runs" if most == 1 else "previews of the same person run"
+        return f"{most} {run}, as many as may at once; it starts when one of them ends"
     if eta is not None and not eta.workers:
         return "no worker that can run it is connected now; it starts when one is"
-    return f"{place} {'job' if place == 1 else 'jobs'} before it" if place else ""
+    if eta is not None and eta.paused_s:
+        return f"the operator paused previews; they go on in {math.ceil(eta.paused_s / 60)} min"
+    most = "more than " if place >= FARTHEST_PLACE else ""
+    return f"{most}{place:,} {'job' if place == 1 else 'jobs'} before it" if place else ""
 
 
 def worth_telling(before: Mapping[str, Any], now: Mapping[str, Any], passed_s: float) -> bool:

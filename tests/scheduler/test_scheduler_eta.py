@@ -51,7 +51,7 @@ def eta_of(parts: Parts, uuid: str) -> Eta:
 
 def fresh(parts: Parts) -> Etas:
     scheduler = parts.scheduler
-    return Etas(scheduler._jobs, scheduler._runtimes, scheduler.workers.present, parts.settings)
+    return Etas(scheduler._jobs, scheduler._runtimes, scheduler.workers.present, scheduler.paused, parts.settings)
 
 
 def test_without_a_worker_nobody_knows(parts: Parts, hands: Hands) -> None:
@@ -170,6 +170,17 @@ def test_a_job_newer_than_the_picture_is_told_all_the_same(parts: Parts, hands: 
     uuids = [parts.submit(estimate_seconds=3.0) for _ in range(3)]
     told = [etas.of(parts.job(uuid), parts.scheduler.place(uuid)) for uuid in uuids]
     assert told == [Eta(3.0 * place, 3.0 * place + 3.0, 1) for place in (1, 2, 3)]
+
+
+def test_a_pause_is_waited_for(parts: Parts, hands: Hands) -> None:
+    uuid = parts.submit(estimate_seconds=3.0)
+    online(parts, "w1")
+    parts.scheduler.pause("preview", 60)
+    assert eta_of(parts, uuid) == Eta(60.0, 63.0, 1, paused_s=60.0)
+    hands.at += 20.0
+    assert eta_of(parts, uuid) == Eta(40.0, 43.0, 1, paused_s=40.0)
+    parts.scheduler.pause("preview", 0)
+    assert eta_of(parts, uuid) == Eta(0.0, 3.0, 1)
 
 
 def test_what_is_over_has_no_eta(parts: Parts, worker: Worker) -> None:

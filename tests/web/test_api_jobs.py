@@ -10,7 +10,9 @@ from PIL import Image
 from web_helpers import WorkerHand, error_of, png, submit, upload
 
 from web.app import create_app
+from web.job_view import worth_telling
 from zoo.images import decode_crop
+from zoo.secrets import worker_token
 from zoo.settings import Settings
 
 
@@ -218,3 +220,57 @@ def test_a_model_a_worker_has_loaded_costs_no_loading(client: FlaskClient, worke
     assert worker.post("/scheduler/v1/reserve", asked).status_code == 204
     item = client.post("/api/v1/estimates", json=body).get_json()["items"][0]
     assert (item["load_s"], item["text"]) == (0.0, "about 1 s: 1 s of work")
+
+
+def test_waiting_is_told_with_its_reason_and_its_time(
+    app: Flask, client: FlaskClient, stranger: FlaskClient, worker: WorkerHand
+) -> None:
+    job = submit(client)
+    assert job["eta"] == {"start_s": None, "end_s": None, "workers": 0}
+    assert "no worker" in job["progress"]["message"]
+    scheduler = app.extensions["zooscope"].scheduler
+    scheduler.workers.waiting("hand", device="cpu", models=[])
+    second = submit(client)
+    assert second["progress"]["message"] == "1 job before it"
+    assert 0 < second["eta"]["start_s"] < second["eta"]["end_s"]
+    assert second["eta"]["workers"] == 1
+    body = {"image": upload(stranger)["id"], "models": ["cells"]}
+    told = stranger.post("/api/v1/estimates", json=body).get_json()
+    assert told["queue"] == {"ahead": 1, "workers": 1}
+    item = told["items"][0]
+    assert 0 < item["eta"]["start_s"] < item["eta"]["end_s"] <= second["eta"]["end_s"], "it takes the second's turn"
+    assert "s until a worker is free (1 job before yours), 1 s of work" in item["text"]
+    scheduler.pause("preview", 90)
+    assert "paused" in submit(stranger)["progress"]["message"]
+    scheduler.pause("preview", 0)
+    worker.start()
+    view = client.get(f"/api/v1/jobs/{job['uuid']}").get_json()
+    assert view["eta"]["start_s"] == 0
+    assert view["eta"]["end_s"] > 0
+
+
+def test_who_has_as_many_running_as_they_may_is_told_so(settings: Settings, app: Flask) -> None:
+    limited = create_app(settings.replace(running_per_owner=1))
+    client, worker = limited.test_client(), WorkerHand(limited.test_client(), worker_token(settings))
+    submit(client)
+    second = submit(client)
+    worker.start()
+    asked = {"worker": "other", "timeout_seconds": 0}
+    assert worker.post("/scheduler/v1/reserve", asked).status_code == 204
+    view = client.get(f"/api/v1/jobs/{second['uuid']}").get_json()
+    assert (view["state"], view["held"]) == ("queued", True)
+    assert "1 preview of the same person runs, as many as may at once" in view["progress"]["message"]
+    limited.extensions["zooscope"].close()
+
+
+def test_an_eta_that_comes_nearer_is_no_news_and_one_that_moves_is() -> None:
+    def told(start: float | None, end: float | None, **more: Any) -> dict[str, Any]:
+        return {"state": "queued", "eta": {"start_s": start, "end_s": end, "workers": 1}} | more
+
+    assert not worth_telling(told(30.0, 36.0), told(25.0, 31.0), 5.0)
+    assert worth_telling(told(30.0, 36.0), told(30.0, 36.0), 5.0)
+    assert worth_telling(told(30.0, 36.0), told(25.0, 31.0, state="running"), 5.0)
+    assert worth_telling(told(None, None), told(25.0, 31.0), 5.0)
+    assert not worth_telling(told(None, None), told(None, None), 5.0)
+    assert not worth_telling(told(1.0, 3.0), told(0.0, 1.5), 2.0)
+    assert worth_telling({"eta": None}, told(0.0, 1.0), 0.0)
