@@ -69,7 +69,7 @@ class Broker:
 
 
 def start_beanstalkd(settings: Settings, port: int, binlog: bool = True) -> Broker:
-    """Start beanstalkd on 127.0.0.1:`port` and return once it accepts connections.
+    """Start beanstalkd on 127.0.0.1:`port` and return once it answers.
 
     Raises BrokerMissing when it is not installed and BrokerFailed when it ends at once or does not listen in time.
     """
@@ -89,18 +89,23 @@ def _wait_until_listening(process: subprocess.Popen[bytes], port: int) -> None:
         if process.poll() is not None:
             raise BrokerFailed(
                 f"beanstalkd ended with status {process.returncode} as soon as it was started.",
-                "See its message above; another one may use the same port or the same queue folder.",
+                "See its message above; another one may use the same port or queue folder, or the disk may be full.",
             )
-        if _listens(port):
+        if _answers(port):
             return
-    raise BrokerFailed(f"beanstalkd did not listen on port {port} within {START_SECONDS:g} s.", "Start it again.")
+    raise BrokerFailed(f"beanstalkd did not answer on port {port} within {START_SECONDS:g} s.", "Start it again.")
 
 
-def _listens(port: int) -> bool:
-    """Try to connect; a refused connection is tried again after the selector's short wait."""
+def _answers(port: int) -> bool:
+    """Ask it something: it listens before it reads its binlog, and ends when that fails. If not, wait a moment."""
     with socket.socket() as probe, selectors.DefaultSelector() as waiting:
         probe.settimeout(START_SECONDS)
-        if probe.connect_ex((HOST, port)) == 0:
-            return True
+        try:
+            probe.connect((HOST, port))
+            probe.sendall(b"list-tube-used\r\n")
+            if probe.recv(100).startswith(b"USING"):
+                return True
+        except OSError:
+            pass
         waiting.select(RETRY_SECONDS)
         return False

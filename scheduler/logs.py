@@ -2,7 +2,8 @@
 
 Chunks carry the lease and the worker's sequence number, so the same post twice is kept once. An index document per
 running job holds the chunks' ids, so that the log can be read without taking it out of the tube. A tube with a job in
-it lives forever, therefore every log is drained when its job ends, and once more by maintenance if that failed.
+it lives forever, therefore every log is drained when its job ends, and once more by maintenance if that failed. While
+beanstalkd takes nothing new, because it drains or its disk is full, the log goes on in the blob.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 
 from scheduler.contract import FINAL_STATES
 from scheduler.jobs import Body, JobMissing, Jobs
-from scheduler.queue import Queue
+from scheduler.queue import Queue, QueueDraining, QueueFull
 from zoo.blob_lock import BlobLock
 from zoo.blobs import DiskBlobs
 from zoo.documents import DocumentExists, DocumentMissing, Documents, Fields, RevisionConflict, Stored
@@ -23,6 +24,8 @@ TUBE_PREFIX = "log."
 # JSON writes a character in at most six bytes (a control character), so a chunk stays below beanstalkd's 65,535.
 CHUNK_CHARACTERS = 10_000
 MAXIMUM_CHUNKS = 2000
+# Instead of the id of a chunk that is in the blob; ids begin with 1.
+NOWHERE = 0
 
 
 def _tube(uuid: str) -> str:
@@ -53,7 +56,13 @@ class Logs:
         chunks = []
         for part, start in enumerate(range(0, len(text), CHUNK_CHARACTERS)):
             message = key | {"part": part, "text": text[start : start + CHUNK_CHARACTERS]}
-            handle = self._queue.put(_tube(uuid), json.dumps(message, ensure_ascii=False).encode())
+            try:
+                handle = self._queue.put(_tube(uuid), json.dumps(message, ensure_ascii=False).encode())
+            except (QueueDraining, QueueFull):
+                self._move(uuid)
+                self._keep(uuid, text[start:], repeated=False)
+                chunks.append([lease, sequence, NOWHERE])
+                break
             chunks.append([lease, sequence, handle.job_id])
         if chunks:
             self._enter(index, chunks, len(text.encode("utf-8", "replace")), cut)
@@ -103,34 +112,38 @@ class Logs:
             index = self._documents.get(COLLECTION, body["uuid"]).body
         except DocumentMissing:
             return kept
-        chunks = [(job_id, self._queue.peek(job_id)) for _, _, job_id in index["chunks"]]
+        chunks = [(job_id, self._queue.peek(job_id)) for _, _, job_id in index["chunks"] if job_id != NOWHERE]
         return kept + _joined(body["uuid"], [(job_id, data) for job_id, data in chunks if data is not None])
 
     def drain(self, uuid: str) -> None:
         """Move what is in the tube into a blob of the job. Harmless when there is nothing, or it was begun before."""
-        if _tube(uuid) in self._queue.tubes():
-            with self._queue.emptying(_tube(uuid)) as chunks:
-                text = _joined(uuid, chunks)
-                if text:
-                    self._keep(uuid, text)
+        self._move(uuid)
         try:
             self._documents.delete(COLLECTION, uuid)
         except DocumentMissing:
             return
 
-    def _keep(self, uuid: str, text: str) -> None:
+    def _move(self, uuid: str) -> None:
+        if _tube(uuid) in self._queue.tubes():
+            with self._queue.emptying(_tube(uuid)) as chunks:
+                text = _joined(uuid, chunks)
+                if text:
+                    self._keep(uuid, text)
+
+    def _keep(self, uuid: str, text: str, repeated: bool = True) -> None:
+        """Add to the blob; what may be `repeated` and is there already is not added again."""
         with self._lock:
             try:
-                while not self._add(uuid, self._jobs.get(uuid).body["log_sha256"], text):
+                while not self._add(uuid, self._jobs.get(uuid).body["log_sha256"], text, repeated):
                     pass
             except JobMissing:
                 return
 
-    def _add(self, uuid: str, before: str | None, text: str) -> bool:
+    def _add(self, uuid: str, before: str | None, text: str, repeated: bool) -> bool:
         """Add to the log kept so far, `before`; False when another drain was quicker."""
         kept = self._blobs.read(before).decode() if before else ""
         # A drain that was cut off after this point finds the same chunks again.
-        if text in kept:
+        if repeated and text in kept:
             return True
         blob = self._blobs.put_bytes((kept + text).encode())
 

@@ -1,6 +1,7 @@
 """Posting an attempt's outcome: what is left of the log, the files, then the result itself, each at least once.
 
 The scheduler keeps a log sequence, a file and a result once, so a delivery that broke off starts again from the top.
+The live log is a courtesy, the result has one of its own: a result does not wait for it for ever.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from worker.uploads import BadResult, Uploads
 from zoo.errors import ZooscopeError
 
 ANSWERED_TRIES = 5  # a scheduler that keeps failing over one result must not stop the worker for ever
+LOG_TRIES = 3  # then the result goes ahead, if the scheduler takes that; the log is tried along with it
 
 _log = logging.getLogger(__name__)
 
@@ -26,6 +28,7 @@ class Delivery:
         self.outcome = outcome
         self._uploads = uploads
         self._answered = 0
+        self._log_tries = 0
 
     def post(self, client: SchedulerClient) -> None:
         """Deliver, then remove the folder. Raises `ServiceAway` (call again) and `BadToken`; an outcome that nobody
@@ -55,9 +58,7 @@ class Delivery:
 
     def _post(self, client: SchedulerClient, outcome: Outcome) -> None:
         uuid, lease = self.folder.uuid, self.folder.lease
-        for sequence, text in outcome.log:
-            with contextlib.suppress(Refused):
-                client.log(uuid, lease, sequence, text)
+        self._post_log(client, outcome)
         if outcome.kind == RELEASE:
             client.release(uuid, lease)
             return
@@ -66,3 +67,13 @@ class Delivery:
             return
         files = self._uploads.finish(outcome.content["files"])
         client.result(uuid, lease, files, outcome.content["summary"], outcome.content["timings"])
+
+    def _post_log(self, client: SchedulerClient, outcome: Outcome) -> None:
+        try:
+            for sequence, text in outcome.log:
+                with contextlib.suppress(Refused):
+                    client.log(self.folder.uuid, self.folder.lease, sequence, text)
+        except ServiceAway:
+            self._log_tries += 1
+            if self._log_tries < LOG_TRIES:
+                raise
