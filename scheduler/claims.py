@@ -161,7 +161,7 @@ class Claims:
 
     def _hand_over(self, reserved: Reserved, body: dict[str, Any]) -> Claim:
         try:
-            reserved.release(self._settings.claim_seconds)
+            reserved.release(self._settings.claim_seconds, body["queue"]["priority"])
         except QueueDown as error:
             # The lease is open all the same; the entry comes back at once and is delayed then.
             log.warning("job %s: its queue entry could not be delayed: %s", body["uuid"], error)

@@ -91,6 +91,7 @@ class Lies:
 
     state: str
     seconds_left: float
+    priority: int = 0
 
 
 @dataclass(frozen=True)
@@ -104,11 +105,6 @@ class Handle:
 def delay_seconds(seconds: float) -> int:
     """beanstalkd counts whole seconds, and a delay of 0 would make a running job ready."""
     return min(max(1, math.ceil(seconds)), LONGEST_DELAY)
-
-
-def priority_of(client: greenstalk.Client, job: greenstalk.Job) -> int:
-    """The job's own priority: releasing it without one would give it another place in the queue."""
-    return int(client.stats_job(job)["pri"])
 
 
 class Connection:
@@ -126,6 +122,15 @@ class Connection:
         self._tube = greenstalk.DEFAULT_TUBE
         self.watched = NO_TUBES
         self.closed = False
+
+    def alive(self) -> bool:
+        """Whether beanstalkd has not hung up, as far as is known without asking. No answer may be outstanding."""
+        reading = select.poll()
+        try:
+            reading.register(self._socket, select.POLLIN)
+            return not reading.poll(0)
+        except (OSError, ValueError):
+            return False
 
     def use(self, tube: str) -> None:
         if tube != self._tube:
@@ -186,11 +191,14 @@ class Reserved:
         self.body: bytes = job.body
         self.settled = False
 
-    def release(self, seconds: float) -> None:
-        """Give it back; it becomes ready after `seconds`, at least one."""
+    def release(self, seconds: float, priority: int | None = None) -> None:
+        """Give it back; it becomes ready after `seconds`, at least one. `priority` is its own, if that is known:
+        released with another one it would lose its place.
+        """
 
         def release() -> None:
-            self._client.release(self._job, priority_of(self._client, self._job), delay_seconds(seconds))
+            own = int(self._client.stats_job(self._job)["pri"]) if priority is None else priority
+            self._client.release(self._job, own, delay_seconds(seconds))
 
         self._settle(release)
 

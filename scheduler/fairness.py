@@ -8,12 +8,28 @@ beanstalkd's priority, so that the order costs nothing when a job is handed out.
 
 from __future__ import annotations
 
+import threading
+
 from scheduler.jobs import Jobs
 from zoo.documents import Query
 
 # What a person waits for comes first, pieces of a data set last.
 KINDS = ("preview", "check", "evaluate", "train", "run")
 TURNS_PER_KIND = 2**24
+STRIPES = 64
+
+
+class Turns:
+    """Locks under which one owner's submissions get their turns one after another; other owners need not wait.
+
+    Replicas that take a submission of one owner at the very same time may give both the same turn.
+    """
+
+    def __init__(self) -> None:
+        self._locks = [threading.Lock() for _ in range(STRIPES)]
+
+    def of(self, owner: str) -> threading.Lock:
+        return self._locks[hash(owner) % STRIPES]
 
 
 def base(kind: str) -> int:
@@ -25,11 +41,15 @@ def next_priority(jobs: Jobs, kind: str, owner: str) -> int:
     """The priority of a job that `owner` submits now."""
     first = base(kind)
     served = _outermost(jobs, {"state": ["queued"], "kind": [kind]}, last=False, otherwise=first)
-    mine = _outermost(jobs, {"state": ["queued", "running"], "kind": [kind], "owner": [owner]}, last=True, otherwise=-1)
+    # State by state, because each is one look into an index, however many jobs there are.
+    mine = max(
+        _outermost(jobs, {"state": [state], "kind": [kind], "owner": [owner]}, last=True, otherwise=-1)
+        for state in ("queued", "running")
+    )
     return min(max(served, mine + 1), first + TURNS_PER_KIND - 1)
 
 
 def _outermost(jobs: Jobs, filters: dict[str, list[str]], *, last: bool, otherwise: int) -> int:
-    query = Query(filters=filters | {"deleted": [False]}, sort="queue.priority", descending=last, size=1)
+    query = Query(filters=filters | {"deleted": [False]}, sort="queue.priority", descending=last, size=1, count_limit=0)
     found = jobs.search(query).items
     return int(found[0].body["queue"]["priority"]) if found else otherwise

@@ -200,14 +200,18 @@ def mark_deleted(body: Body) -> bool | None:
     return None
 
 
-def put_entry(queue: Queue, tokens: Tokens, jobs: Jobs, body: Mapping[str, Any]) -> None:
-    """Queue the job of this document, delayed while a lease on it lives, and write down where its entry lies.
+def put_entry(
+    queue: Queue, tokens: Tokens, jobs: Jobs, body: Mapping[str, Any], stored: Stored | None = None
+) -> Stored:
+    """Queue the job of this document, delayed while a lease on it lives, and write down where its entry lies; returns
+    the document as it is then. `stored` saves reading it, if that was just done.
 
     Another entry that was queued meanwhile wins; the claim that meets the loser deletes it.
     """
     known, place = handle_of(body), body["queue"]
     entry = Entry(body["uuid"], body["kind"], place["tube"], body["attempt"], tokens.make(body))
-    handle = queue.put(place["tube"], entry.to_bytes(), place["priority"], delay=leases.remaining(body, now()))
+    delay = leases.remaining(body, now())
+    handle = queue.put(place["tube"], entry.to_bytes(), place["priority"], delay, stays=True)
 
     def enter(body: Body) -> bool | None:
         if handle_of(body) != known or body["state"] in FINAL_STATES:
@@ -215,4 +219,4 @@ def put_entry(queue: Queue, tokens: Tokens, jobs: Jobs, body: Mapping[str, Any])
         set_handle(body, handle)
         return None
 
-    jobs.change(body["uuid"], enter)
+    return jobs.change(body["uuid"], enter, stored)

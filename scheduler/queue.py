@@ -27,7 +27,6 @@ from scheduler.connection import (
     broken_is_down,
     connect,
     delay_seconds,
-    priority_of,
 )
 from scheduler.entry import entry_uuid
 from zoo.settings import BadSetting
@@ -83,20 +82,17 @@ class Queue:
         connection.close()
 
     def _take(self, tubes: frozenset[str]) -> Connection:
-        """An idle connection that still answers, or a new one: after a restart of beanstalkd the idle ones are dead."""
+        """An idle connection that is not dead, or a new one: after a restart of beanstalkd the idle ones are."""
         with self._lock:
             best = next((one for one in reversed(self._idle) if one.watched == tubes), None)
             connection = best or (self._idle[-1] if self._idle else None)
             if connection is not None:
                 self._idle.remove(connection)
         if connection is not None:
-            try:
-                connection.client.using()
-            except (OSError, greenstalk.Error, AssertionError, ValueError):
-                connection.close()
-                self._drop_idle()
-            else:
+            if connection.alive():
                 return connection
+            connection.close()
+            self._drop_idle()
         return Connection(self._dial())
 
     def _dial(self) -> socket.socket:
@@ -114,15 +110,21 @@ class Queue:
         with self.connection() as connection, broken_is_down():
             return use(connection)
 
-    def put(self, tube: str, body: bytes, priority: int = DEFAULT_PRIORITY, delay: float = 0.0) -> Handle:
-        """Put a job into `tube`, the smallest priority first; raises QueueDraining when beanstalkd takes no more."""
+    def put(
+        self, tube: str, body: bytes, priority: int = DEFAULT_PRIORITY, delay: float = 0.0, stays: bool = False
+    ) -> Handle:
+        """Put a job into `tube`, the smallest priority first; raises QueueDraining when beanstalkd takes no more.
+
+        `stays` says that the tube will be used again and need not vanish when it is empty.
+        """
 
         def use(connection: Connection) -> Handle:
             connection.use(tube)
             seconds = delay_seconds(delay) if delay > 0 else 0
             job_id = connection.client.put(body, priority, seconds, RESERVED_SECONDS)
-            # A tube vanishes only when nobody uses it any more, and a job's log has a tube of its own.
-            connection.use(greenstalk.DEFAULT_TUBE)
+            if not stays:
+                # A tube vanishes only when nobody uses it any more, and a job's log has a tube of its own.
+                connection.use(greenstalk.DEFAULT_TUBE)
             return Handle(job_id, connection.broker)
 
         try:
@@ -182,12 +184,11 @@ class Queue:
         """
 
         def use(connection: Connection) -> bool:
-            if _state(connection, handle, uuid) not in ("delayed", "ready"):
+            lies = _look(connection, handle, uuid)
+            if lies is None or lies.state not in ("delayed", "ready"):
                 return False
             job = connection.client.reserve_job(handle.job_id)
-            connection.client.release(
-                job, priority_of(connection.client, job), delay_seconds(seconds) if seconds > 0 else 0
-            )
+            connection.client.release(job, lies.priority, delay_seconds(seconds) if seconds > 0 else 0)
             return True
 
         return self._unless_gone(use)
@@ -269,4 +270,4 @@ def _look(connection: Connection, handle: Handle, uuid: str) -> Lies | None:
         stats = connection.client.stats_job(handle.job_id)
     except greenstalk.NotFoundError:
         return None
-    return Lies(str(stats["state"]), float(stats["time-left"]))
+    return Lies(str(stats["state"]), float(stats["time-left"]), int(stats["pri"]))

@@ -20,7 +20,7 @@ from scheduler.ending import Ending
 from scheduler.ert import lease_seconds, prior
 from scheduler.eta import Etas
 from scheduler.events import EventHub
-from scheduler.fairness import next_priority
+from scheduler.fairness import Turns, next_priority
 from scheduler.jobs import Body, JobRequest, Jobs, handle_of, new_body, note
 from scheduler.limits import Limits, TooManyJobs
 from scheduler.logs import Logs
@@ -35,7 +35,7 @@ from scheduler.resubmission import submitted_before, uuid_for
 from scheduler.runtimes import Figures, Runtimes
 from scheduler.tokens import Tokens
 from scheduler.workers import Workers
-from zoo.blobs import DiskBlobs
+from zoo.blobs import BlobMissing, DiskBlobs
 from zoo.documents import DocumentExists, Documents, Page, Query, RevisionConflict
 from zoo.errors import UserError
 from zoo.secrets import JOB_TOKENS, read_or_make_key
@@ -99,6 +99,7 @@ class Scheduler:
         self.etas = Etas(self._jobs, self._runtimes, self.workers.present, self.paused, settings)
         self.overview = Overview(self._jobs, self._queue, self.workers, self._pauses)
         self.status, self.buried = self.overview.status, self.overview.buried
+        self._turns = Turns()
         self._closing = threading.Event()
         self.stopping: Callable[[], bool] = self._closing.is_set
         self._reserving = Reserving(
@@ -121,26 +122,34 @@ class Scheduler:
             request.estimate_seconds + request.load_seconds, self.settings.ert_slack, self.settings
         )
         with self.blob_lock:
-            if not self.blobs.exists(request.input_sha256):
-                raise InputGone("The region of this preview is no longer stored.", "Choose the image and region again.")
             self.check_served(request.kind, request.requires)
-            self._limits.check_submit(request.owner, request.address)
-            size = self.blobs.size(request.input_sha256)
-            priority = next_priority(self._jobs, request.kind, request.owner)
-            body = new_body(request, ert, size, priority, now())
-            try:
-                stored = self._jobs.create(body)
-            except DocumentExists:
-                # The same submission, sent twice, was quicker in another thread or replica.
-                return self.job(body["uuid"])
+            size = self._input_size(request.input_sha256)
+            with self._turns.of(request.owner):
+                self._limits.check_submit(request.owner, request.address)
+                priority = next_priority(self._jobs, request.kind, request.owner)
+                body = new_body(request, ert, size, priority, now())
+                try:
+                    stored = self._jobs.create(body)
+                except DocumentExists:
+                    # The same submission, sent twice, was quicker in another thread or replica.
+                    return self.job(body["uuid"])
         try:
-            put_entry(self._queue, self._tokens, self._jobs, stored.body)
+            stored = put_entry(self._queue, self._tokens, self._jobs, stored.body, stored)
         except (QueueDown, QueueDraining):
             # Changed since: somebody queued it all the same, so it is accepted.
             with contextlib.suppress(RevisionConflict):
                 self._jobs.remove(stored.id, stored.revision)
                 raise
-        return self.job(stored.id)
+            return self.job(stored.id)
+        return stored.body | {"revision": stored.revision}
+
+    def _input_size(self, sha256: str) -> int:
+        try:
+            return self.blobs.size(sha256)
+        except BlobMissing:
+            raise InputGone(
+                "The region of this preview is no longer stored.", "Choose the image and region again."
+            ) from None
 
     def uuid_for(self, owner: str, idempotency_key: str, number: int = 0) -> str:
         """The uuid for a JobRequest that may be submitted twice; raises BadKey. See `scheduler.resubmission`."""
