@@ -35,7 +35,8 @@ UNKNOWN: Body = {
     "device_name": "",
     "gpu_memory_gb": 0.0,
     "memory_gb": 0.0,
-    "kinds": list(Ability().kinds),
+    # Not told yet: a worker may be heard at a replica, or after a crash, where it never asked for a job.
+    "kinds": [],
     "formats": list(Ability().formats),
     "gpu_formats": [],
     "models": [],
@@ -179,8 +180,8 @@ class Workers:
             return [_shown(name, self._others.get(name, {}), self._heard.get(name, {})) for name in names]
 
     def abilities(self) -> list[Ability]:
-        """What each worker that is present can do."""
-        return [ability_of(worker) for worker in self.present()]
+        """What each worker that is present can do, as far as it told."""
+        return [ability_of(worker) for worker in self.present() if worker["kinds"]]
 
     def _read_others(self) -> None:
         """Read the documents unless that was just done; what is heard here of a worker that is gone is forgotten."""
