@@ -12,7 +12,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from scheduler.api import create_blueprint
 from scheduler.service import Scheduler
 from scheduler.service_api import create_service_blueprint
-from web import api, compression, errors, health, pages, security, vendor, visitors
+from web import api, compression, errors, health, operator_page, operator_session, pages, security, vendor, visitors
 from web.service import Service, service
 from web.streams import Streams
 from zoo.blobs import DiskBlobs
@@ -77,11 +77,13 @@ def create_app(
     errors.register(app)
     security.register(app, settings)
     compression.register(app)
+    operator_session.register(app, settings)
     visitors.register(app, settings, read_or_make_key(settings, VISITOR_COOKIES))
     app.register_blueprint(create_blueprint(scheduler))
     app.register_blueprint(create_service_blueprint(scheduler))
     api.register(app)
     app.register_blueprint(pages.blueprint)
+    app.register_blueprint(operator_page.blueprint)
     app.register_blueprint(vendor.blueprint)
     app.register_blueprint(health.blueprint)
     scheduler.metrics.registry.register(health.WebFigures(parts))

@@ -15,6 +15,7 @@ OWNER_ONLY_FILE, OWNER_ONLY_FOLDER = 0o600, 0o700
 
 WORKER_TOKEN = "worker-token"  # noqa: S105
 SERVICE_TOKEN = "service-token"  # noqa: S105
+OPERATOR_TOKEN = "operator-token"  # noqa: S105
 JOB_TOKENS = "job-tokens"
 VISITOR_COOKIES = "visitor-cookies"
 

@@ -10,7 +10,13 @@ from web.service import SOFTWARE_VERSION, service
 
 blueprint = Blueprint("api_status", __name__)
 
+# What strangers may know of a worker.
+PUBLIC = ("name", "state", "device", "device_name", "seen_at")
+
 
 @blueprint.get("/status")
 def get_status() -> Any:
-    return jsonify(service().scheduler.status() | {"software_version": SOFTWARE_VERSION})
+    status = service().scheduler.status()
+    # A job's uuid is the key to its result, and tokens are nobody's business.
+    workers = [{name: worker[name] for name in PUBLIC} for worker in status["workers"]]
+    return jsonify(status | {"workers": workers, "software_version": SOFTWARE_VERSION})
