@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from types import FrameType
 
 LIST_SECONDS = 20.0
@@ -22,15 +23,21 @@ _log = logging.getLogger(__name__)
 
 def list_cards() -> list[str]:
     """The names of the NVIDIA cards as their driver lists them; empty without a driver."""
+    return [line for line in _ask("-L") if line.startswith("GPU ")]
+
+
+def _ask(question: str) -> list[str]:
+    """The lines that the driver's tool answers, none without it."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return []
+    command = [tool, question, *(["--format=csv,noheader,nounits"] if question.startswith("--query") else [])]
     try:
-        told = subprocess.run([tool, "-L"], capture_output=True, text=True, timeout=LIST_SECONDS, check=True).stdout
+        told = subprocess.run(command, capture_output=True, text=True, timeout=LIST_SECONDS, check=True).stdout
     except (OSError, subprocess.SubprocessError) as error:
         _log.warning("The GPUs could not be listed (%s).", error)
         return []
-    return [line for line in told.splitlines() if line.startswith("GPU ")]
+    return told.splitlines()
 
 
 def devices_for(device: str, cards: Callable[[], Sequence[str]], environment: Mapping[str, str]) -> list[str]:
@@ -48,6 +55,30 @@ def devices_for(device: str, cards: Callable[[], Sequence[str]], environment: Ma
         good = next((index for index, name in enumerate(named) if not name or name.startswith("-")), len(named))
         count = min(count, good)
     return [f"gpu:{index}" for index in range(count)] if count > 1 else [device]
+
+
+@dataclass(frozen=True)
+class Card:
+    """A GPU as its driver tells of it; memory in GB of 2^30 bytes."""
+
+    name: str
+    memory_gb: float
+
+
+def find_card(device: str, environment: Mapping[str, str]) -> Card | None:
+    """The card that `device` stands for: gpu:<index>, or gpu and auto for the first visible one. None without one, or
+    when the driver does not tell of it, such as of a part of a card.
+    """
+    index = int(device.partition(":")[2] or 0)
+    listed = [line.split(", ") for line in _ask("--query-gpu=index,uuid,name,memory.total")]
+    rows = [row for row in listed if len(row) == 4 and row[3].strip().isdigit()]
+    visible = environment.get("CUDA_VISIBLE_DEVICES")
+    names = [row[0] for row in rows] if visible is None else [name.strip() for name in visible.split(",")]
+    if device == "cpu" or index >= len(names) or not names[index]:
+        return None
+    wanted = names[index]
+    found = [row for row in rows if row[0] == wanted or (wanted.startswith("GPU-") and row[1].startswith(wanted))]
+    return Card(found[0][2], round(int(found[0][3]) / 1024, 1)) if found else None
 
 
 class Pool:

@@ -1,10 +1,10 @@
 """The process that computes: `python -m worker.child`, fed by the supervisor, one job at a time.
 
 JSON lines on stdin: first `{"settings", "device"}`, then `{"run": {job, package, package_sha256, input, out, heartbeat,
-settings, source}}` and `{"cancel": job}`; `job` is the lease. JSON lines on stdout: `{"event": "ready"}`, and for the
-job at hand `progress` {stage, fraction, message}, `log` {text}, `file` {name} for each file that is whole, and at last
-one of `done` {files, summary, timings}, `cancelled`, `error` {code, message, hint, retry}. Whatever code prints goes to
-stderr. A closed stdin means that the supervisor is gone: the process ends at once.
+settings, source}}` and `{"cancel": job}`; `job` is the lease. JSON lines on stdout: `{"event": "ready",
+"gpu_formats"}`, and for the job at hand `progress` {stage, fraction, message}, `log` {text}, `file` {name} for each
+file that is whole, and at last one of `done` {files, summary, timings}, `cancelled`, `error` {code, message, hint,
+retry}. Whatever code prints goes to stderr. A closed stdin means that the supervisor is gone: it ends at once.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ class Child:
         limit_resources(self._settings.result_file_bytes, self._settings.worker_memory_bytes)
         threading.Thread(target=self._listen, daemon=True).start()
         self._import()
-        self._tell(event="ready")
+        on_gpu = getattr(self._engine, "gpu_formats", list)
+        self._tell(event="ready", gpu_formats=on_gpu())
         while True:
             self._run(self._jobs.get())
 

@@ -49,6 +49,12 @@ class BadToken(ZooscopeError):
     status = 401
 
 
+class Draining(ZooscopeError):
+    """The worker waited for a job in vain because it is being drained."""
+
+    code = "draining"
+
+
 class ServiceAway(Unavailable):
     """The scheduler cannot be reached, or answers that it cannot work now.
 
@@ -105,12 +111,20 @@ class SchedulerClient:
         self._session.close()
 
     def reserve(self, request: contract.ReserveRequest) -> contract.Claim | None:
-        """Wait for a job, up to the request's `timeout_seconds`; None when there was none."""
+        """Wait for a job, up to the request's `timeout_seconds`; None when there was none. Raises `Draining`."""
         timeout = request.timeout_seconds + ANSWER_SECONDS
         path = contract.path(contract.RESERVE)
         # A reserve that was answered to nobody has claimed a job, so it is never repeated blindly.
         with self._answer("POST", path, repeat=False, timeout=timeout, json=request.to_json()) as response:
+            if contract.DRAINING_HEADER in response.headers:
+                raise Draining(response.headers[contract.DRAINING_HEADER])
             return None if response.status_code == 204 else contract.Claim.from_json(response.json())
+
+    def alive(self, about: contract.Alive) -> bool:
+        """Show the worker; answers whether it is being drained."""
+        path = contract.path(contract.ALIVE)
+        with self._answer("POST", path, repeat=True, timeout=ANSWER_SECONDS, json=about.to_json()) as response:
+            return bool(response.json()["draining"])
 
     def start(self, uuid: str, lease: str) -> LeaseTime:
         return _lease_time(self._post(contract.START, uuid, {"lease": lease}))

@@ -107,7 +107,7 @@ class Crew:
         try:
             answer = json.loads(line, parse_constant=_refuse)
             if answer["event"] == "ready" and child is not None:
-                child.ready = True
+                child.ready, child.gpu_formats = True, tuple(map(str, answer["gpu_formats"]))
                 self._child_rest.worked()
                 _log.info("The engine is ready.")
             else:

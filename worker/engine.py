@@ -5,11 +5,22 @@ The child takes another module with the same names in its place, which is how te
 
 from __future__ import annotations
 
+import onnxruntime
+import tensorflow as tf
+
 from worker.inference import ModelCache
 from worker.preview import PreviewJob, run_preview
 from zoo.images import decode_crop
 from zoo.packages import preload, read_package
 
-__all__ = ["ModelCache", "PreviewJob", "decode_crop", "read_package", "run_preview"]
+__all__ = ["ModelCache", "PreviewJob", "decode_crop", "gpu_formats", "read_package", "run_preview"]
 
 preload()
+
+
+def gpu_formats() -> list[str]:
+    """The formats of weights that this process computes on a GPU; asked after a ModelCache was made."""
+    if not tf.config.get_visible_devices("GPU"):
+        return []
+    onnx = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+    return ["keras", "onnx"] if onnx else ["keras"]

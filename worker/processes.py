@@ -17,7 +17,9 @@ from zoo.settings import Settings
 
 
 class ChildProcess(LineProcess):
-    """`python -m worker.child`. `ready` once it has imported its engine; `warm` names the packages it has loaded."""
+    """`python -m worker.child`. `ready` once it has imported its engine and told its `gpu_formats`; `warm` names the
+    packages it has loaded.
+    """
 
     def __init__(self, settings: Settings, device: str, scratch: Path, engine: str = ENGINE) -> None:
         # A killed child leaves its temporary files behind.
@@ -29,6 +31,7 @@ class ChildProcess(LineProcess):
         self._models_kept = settings.worker_models
         self._warm: OrderedDict[str, None] = OrderedDict()
         self.ready = False
+        self.gpu_formats: tuple[str, ...] = ()
         self.tell(settings=child_settings(settings), device=device)
 
     @property

@@ -7,6 +7,7 @@ that talk HTTP. This process never imports TensorFlow and never computes, so it 
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -14,15 +15,18 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, TypeVar
 
-from scheduler.contract import Claim, Progress, ReserveRequest
+from scheduler.contract import Alive, Claim, Progress, ReserveRequest
 from worker.attempt import Attempt
 from worker.cache import BlobCache, WorkerDiskFull
+from worker.cards import find_card
 from worker.child import ENGINE
-from worker.client import BadToken, SchedulerClient, ServiceAway
+from worker.client import BadToken, Draining, SchedulerClient, ServiceAway
 from worker.crew import Crew
 from worker.delivery import Delivery
 from worker.errands import Errand
+from worker.facts import introduce
 from worker.job_folder import RESULT, JobFolder, Outcome, failure
+from worker.presence import Presence
 from worker.processes import ChildProcess, Patience, WatchdogProcess
 from worker.reporter import Reporter
 from worker.uploads import Uploads
@@ -66,12 +70,15 @@ class Supervisor:
             self,
         )
         self._attempt: Attempt | None = None
+        self._card = None if device == "cpu" else find_card(device, os.environ)
+        self._starting = True
         self._stopping = False
 
     def run(self) -> None:
         """Work until SIGTERM or SIGINT. Raises `BadToken` when the scheduler does not know the worker's token."""
         previous = {number: signal.signal(number, self._stop) for number in (signal.SIGTERM, signal.SIGINT)}
         self._crew.bell.listen_to_signals()
+        self._presence = Presence(self._client, self._alive)
         try:
             self._deliver_left_over()
             while True:
@@ -81,6 +88,7 @@ class Supervisor:
         except Stopped:
             self._hand_back()
         finally:
+            self._presence.close()
             signal.set_wakeup_fd(-1)
             for number, handler in previous.items():
                 signal.signal(number, handler)
@@ -160,19 +168,36 @@ class Supervisor:
 
     def _next_claim(self) -> Claim:
         while True:
-            while not self._crew.able:
+            while not self._able:
                 self._pump()
             claim = self._insist(self._send_out, self._reserve)
             if claim is not None:
                 return claim
 
-    def _reserve(self) -> Claim | None:
+    @property
+    def _able(self) -> bool:
+        """Whether to ask for a job. What a worker on a GPU can do is known once its child has found the GPU."""
         child = self._crew.child
-        warm = child.warm if child is not None else ()
-        seconds = self._settings.reserve_seconds
-        return self._client.reserve(
-            ReserveRequest(self._name, timeout_seconds=seconds, warm_models=warm, device=self._device)
-        )
+        return self._crew.able and child is not None and (self._device == "cpu" or child.ready)
+
+    def _reserve(self) -> Claim | None:
+        self._starting = False
+        try:
+            claim = self._client.reserve(self._about())
+        except Draining:
+            self._presence.told(draining=True)
+            return None
+        self._presence.told(draining=False)
+        return claim
+
+    def _about(self) -> ReserveRequest:
+        return introduce(self._settings, self._name, self._device, self._card, self._crew.child)
+
+    def _alive(self) -> Alive | None:
+        """What the presence says; None while requests for a job say it."""
+        if (attempt := self._attempt) is not None:
+            return Alive(self._about(), "working", attempt.claim.uuid)
+        return Alive(self._about(), "starting") if self._starting else None
 
     def _work(self, claim: Claim) -> None:
         _log.info("Job %s: attempt %d.", claim.uuid, claim.attempt)

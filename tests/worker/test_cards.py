@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from plant import TOKEN, Plant
 
-from worker.cards import Pool, devices_for, list_cards, worker_commands
+from worker.cards import Card, Pool, devices_for, find_card, list_cards, worker_commands
 
 TWO = ["GPU 0: NVIDIA A100 (UUID: GPU-1)", "GPU 1: NVIDIA A100 (UUID: GPU-2)"]
 
@@ -55,6 +55,31 @@ def test_cards_are_what_the_driver_lists(tmp_path: Path, monkeypatch: pytest.Mon
     assert list_cards() == []
 
 
+ROWS = ["0, GPU-aa11, NVIDIA A100-SXM4-40GB, 40960", "1, GPU-bb22, Tesla T4, 15360", "2, GPU-cc33, [N/A], [N/A]"]
+
+
+@pytest.mark.parametrize(
+    ("device", "visible", "expected"),
+    [
+        ("gpu:0", None, Card("NVIDIA A100-SXM4-40GB", 40.0)),
+        ("gpu:1", None, Card("Tesla T4", 15.0)),
+        ("auto", None, Card("NVIDIA A100-SXM4-40GB", 40.0)),
+        ("gpu:0", "1,0", Card("Tesla T4", 15.0)),
+        ("gpu:1", "1", None),
+        ("gpu", "GPU-bb", Card("Tesla T4", 15.0)),
+        ("gpu:0", "MIG-1234", None),
+        ("gpu:0", "2", None),
+        ("auto", "", None),
+        ("cpu", None, None),
+    ],
+)
+def test_a_card_is_found_as_cuda_counts_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str, visible: str | None, expected: Card | None
+) -> None:
+    monkeypatch.setenv("PATH", stand_in(tmp_path, ROWS)["PATH"])
+    assert find_card(device, {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}) == expected
+
+
 def test_commands_tell_the_workers_apart_and_hold_no_token() -> None:
     commands = worker_commands("bench", "http://127.0.0.1:1", "data", ["gpu:0", "gpu:1"])
     assert [command[command.index("--name") + 1] for command in commands] == ["bench-gpu0", "bench-gpu1"]
@@ -77,7 +102,7 @@ def test_two_cards_two_workers_until_they_are_told_to_stop(lasting_plant: Plant,
         assert process.stderr is not None
         begun = set()
         for line in process.stderr:
-            begun |= {name for name in ("worker bench-gpu0:", "worker bench-gpu1:") if line.startswith(name)}
+            begun |= {name for name in ("worker bench-gpu0 ", "worker bench-gpu1 ") if name in line}
             if len(begun) == 2:
                 break
         process.send_signal(signal.SIGTERM)
