@@ -16,6 +16,7 @@ from worker.errands import Bell
 from worker.job_folder import JobFolder
 from worker.lines import LineReader, ending
 from worker.processes import ChildProcess, Patience, WatchdogProcess
+from worker.roll_call import RollCall
 
 _log = logging.getLogger(__name__)
 
@@ -44,6 +45,7 @@ class Crew:
         self._child_rest = Patience(1.0, 30.0)
         self._watchdog_rest = Patience(0.1, 10.0)
         self._watch_orders: list[dict[str, Any]] = []
+        self._roll_call = RollCall()
 
     @property
     def able(self) -> bool:
@@ -53,8 +55,10 @@ class Crew:
     def pump(self, seconds: float | None = None) -> None:
         """Wait for something to happen, up to `seconds`, and handle it."""
         self._revive()
+        self._call_the_watchdog()
         rests = [rest.left for rest in (self._child_rest, self._watchdog_rest) if rest.left]
-        patience = min([*rests, *([] if seconds is None else [seconds])], default=None)
+        others = [one for one in (seconds, self._roll_call.left) if one is not None]
+        patience = min([*rests, *others], default=None)
         for key, _ in self._selector.select(patience):
             key.data()
 
@@ -72,6 +76,7 @@ class Crew:
         job = {"uuid": claim.uuid, "lease": claim.lease, "seconds": claim.ert_seconds, "heartbeat": heartbeat}
         self._watch_orders = []
         self._order({"watch": job | {"taken_over": False}})
+        self._roll_call.begin(claim.ert_seconds)
 
     def watch_child(self, claim: Claim, child: ChildProcess) -> None:
         self._order({"computing": claim.lease, "pid": child.pid, "created": child.created})
@@ -82,11 +87,22 @@ class Crew:
     def forget(self, claim: Claim) -> None:
         self._order({"forget": claim.lease})
         self._watch_orders = []
+        self._roll_call.end()
 
     def _order(self, order: dict[str, Any]) -> None:
         self._watch_orders.append(order)
         if self.watchdog is not None:
             self.watchdog.tell(**order)
+
+    def _call_the_watchdog(self) -> None:
+        """One that does not answer while a job is watched is replaced; the next one extends the lease at once."""
+        if self.watchdog is None:
+            return
+        if self._roll_call.due():
+            self.watchdog.tell(call=True)
+        elif self._roll_call.missed():
+            _log.warning("The watchdog does not answer; it is killed.")
+            self.watchdog.kill()
 
     def _revive(self) -> None:
         if self.child is None and not self._child_rest.left:
@@ -95,6 +111,7 @@ class Crew:
             self._listen(child.prints, self._listener.child_printed)
         if self.watchdog is None and not self._watchdog_rest.left:
             self.watchdog = watchdog = self._hire_watchdog()
+            self._roll_call.heard()
             self._listen(watchdog.answers, self._watchdog_answered, self._watchdog_ended)
             self._listen(watchdog.prints, lambda line: _log.warning("watchdog: %s", line))
             for order in self._watch_orders:
@@ -134,6 +151,7 @@ class Crew:
 
     def _watchdog_answered(self, line: str) -> None:
         answer = json.loads(line)
+        self._roll_call.heard()
         if answer["event"] == "ready":
             self._watchdog_rest.worked()
         elif answer["event"] == "killed":

@@ -2,8 +2,9 @@
 
 JSON lines on stdin: first `{"server", "token", "stall_seconds"}`; for a job `{"watch": {uuid, lease, seconds,
 heartbeat, taken_over}}` when it was claimed, `{"computing": lease, "pid", "created"}` when the child has it,
-`{"computed": lease}` when only the upload is left, `{"forget": lease}` at its end. JSON lines on stdout: `{"event":
-"ready"}`, `extended` {lease, seconds} and `killed` {lease, reason: "hung" | "lost"}.
+`{"computed": lease}` when only the upload is left, `{"forget": lease}` at its end, `{"call": true}` to hear whether it
+is there. JSON lines on stdout: `{"event": "ready"}`, `here`, `extended` {lease, seconds} and `killed` {lease, reason:
+"hung" | "lost"}.
 
 At 90 % of the lease it looks at the child: alive and moving, the lease is extended; hung, the child is killed. A
 closed stdin means that the supervisor is gone: its child is killed, the job is handed back for another attempt, the
@@ -97,6 +98,9 @@ class Watchdog:
     def obey(self, command: dict[str, Any]) -> None:
         if "watch" in command:
             self._begin(command["watch"])
+            return
+        if "call" in command:
+            _tell(event="here")
             return
         job = self._watched
         if job is None or job.lease not in command.values():

@@ -18,6 +18,8 @@ from scheduler.contract import RESULT_FILES, Progress
 from zoo.errors import UserError
 from zoo.settings import Settings
 
+EATEN_BYTES = 2**30
+
 
 class BadRegion(UserError):
     code = "bad-region"
@@ -85,6 +87,9 @@ def fail(end: str, out: Path) -> None:
         raise ValueError("a mistake in the engine")
     elif end == "exit":
         os._exit(7)
+    elif end == "memory":
+        eaten = [bytes(range(256)) * 2**16 for _ in range(EATEN_BYTES // 2**24)]
+        raise ValueError(f"{len(eaten)} times 16 MiB were not too many")
     elif end == "disk-full":
         with (out / "overlay.png").open("wb", buffering=0) as file:
             while True:
