@@ -149,9 +149,9 @@ class Plant:
         os.killpg(self.web.pid, signal.SIGKILL)
         self.web.communicate()
 
-    def worker(self, name: str, engine: str = "slow_engine", **settings: Any) -> Worker:
+    def worker(self, name: str, engine: str = "slow_engine", server: str = "", **settings: Any) -> Worker:
         given = self.settings.replace(**settings)
-        worker = Worker(given, name, self.server, self.folder / f"{name}.log", engine)
+        worker = Worker(given, name, server or self.server, self.folder / f"{name}.log", engine)
         self.workers.append(worker)
         return worker
 
