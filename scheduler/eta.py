@@ -240,7 +240,9 @@ def _order(body: Body) -> tuple[int, float]:
 
 
 def _machine(worker: Body) -> Machine:
-    return Machine(_tubes(ability_of(worker)), worker["device"], tuple(worker["models"]))
+    # One that did not say yet what it can do can do what every worker can.
+    ability = ability_of(worker) if worker["kinds"] else Ability()
+    return Machine(_tubes(ability), worker["device"], tuple(worker["models"]))
 
 
 @lru_cache(maxsize=64)

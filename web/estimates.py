@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from scheduler import ert
@@ -65,6 +66,7 @@ def _item(
         }  # fmt: skip
     time = expected(request, checked, workers)
     eta, ahead = _eta(request, checked, owner, priority, workers)
+    time = _on_its_worker(time, eta)
     suitability, reasons = suits(request, checked)
     return {
         "model": model, "version": checked.model["version"], "ok": True, "seconds": time.seconds,
@@ -82,6 +84,15 @@ def _eta(
     work = megapixels(request, checked) * passes(checked.settings)
     task = Task("", owner, "", checked.model["package_sha256"], work, cold.seconds - cold.load_s, cold.load_s)
     return service().scheduler.etas.of_new(KIND, Needs.read(needs_of(checked.model)), priority, task)
+
+
+def _on_its_worker(time: ert.Estimate, eta: Eta) -> ert.Estimate:
+    """With the loading that is left by the time that a worker is free: a job before it may have loaded the model."""
+    if eta.start_s is None or eta.end_s is None:
+        return time
+    computing = time.seconds - time.load_s
+    load = min(time.load_s, max(0.0, eta.end_s - eta.start_s - computing))
+    return replace(time, seconds=computing + load, load_s=load)
 
 
 def suits(request: Request, checked: Checked) -> tuple[float, list[str]]:

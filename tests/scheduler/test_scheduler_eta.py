@@ -39,7 +39,7 @@ def hands() -> Iterator[Hands]:
 
 def online(parts: Parts, *names: str, **said: Any) -> None:
     for name in names:
-        parts.scheduler.workers.waiting(name, device="cpu", models=[parts.package_sha256], **said)
+        parts.scheduler.workers.waiting(name, device="cpu", models=[parts.package_sha256], kinds=["preview"], **said)
 
 
 def eta_of(parts: Parts, uuid: str) -> Eta:

@@ -100,6 +100,19 @@ def test_a_pause_makes_sense_or_is_refused(parts: Parts, worker: Worker) -> None
     assert parts.scheduler.paused() == {}
 
 
+def test_a_job_that_waits_is_shown_with_its_time(
+    parts: Parts, worker: Worker, terminal: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = parts.submit("ada", estimate_seconds=60.0), parts.submit("ben", estimate_seconds=30.0)
+    assert zooscope.main([*terminal, "show", second]) == 0
+    assert "1 before it; no worker that can run it is connected" in capsys.readouterr().out
+    worker.begin()
+    assert zooscope.main([*terminal, "show", first, second]) == 0
+    running, waiting = capsys.readouterr().out.split(second)
+    assert "  done in about 60 s\n" in running
+    assert "  starts in about 60 s, done in about 90 s\n" in waiting
+
+
 def test_no_token_is_made_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
