@@ -6,7 +6,10 @@ waiting to be read.
 
 from __future__ import annotations
 
+import contextlib
 import socket
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.simulation.commands import COMMANDS, put
@@ -20,12 +23,17 @@ SAFETY_SECONDS = 1.0
 
 
 class SimulatedSocket(socket.socket):
-    """The client's end. What is sent is done before `sendall` returns, unless the broker is stopped."""
+    """The client's end. What is sent is done before `sendall` returns, unless the broker is stopped.
+
+    `around` is entered for every command: a client that dies before or after one raises there.
+    """
 
     link: Link
+    around: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
 
     def sendall(self, data: Any, flags: int = 0) -> None:
-        self.link.receive(bytes(data))
+        with self.around():
+            self.link.receive(bytes(data))
 
     def close(self) -> None:
         super().close()
