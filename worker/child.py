@@ -32,6 +32,7 @@ from zoo.settings import Settings
 
 ENGINE = "worker.engine"
 BEAT_SECONDS = 0.5
+LOG_CHARACTERS = 2**16  # of one call: the supervisor reads no lines longer than a MiB
 STARTUP_SECONDS = 180.0  # importing the engine counts as progress for this long
 
 
@@ -111,7 +112,7 @@ class Child:
 
         def log(text: str) -> None:
             self._beat()
-            self._tell(event="log", job=job, text=f"{text}\n")
+            self._tell(event="log", job=job, text=f"{text[:LOG_CHARACTERS]}\n")
 
         def written(name: str) -> None:
             self._beat()

@@ -51,10 +51,10 @@ class Reporter:
             self._news.notify()
 
     def log(self, text: str) -> None:
-        text = _CONTROL.sub("", text)
         with self._news:
             if self._log_left <= 0:
                 return
+            text = _CONTROL.sub("", text)
             data = text.encode("utf-8", "replace")
             kept = data[: self._log_left].decode("utf-8", "ignore")
             self._text += kept if len(data) <= self._log_left else kept + CUT
@@ -82,12 +82,13 @@ class Reporter:
         self._thread.join()
 
     def _cut_chunk(self) -> None:
-        if len(self._chunks) == WAITING_CHUNKS:
-            self._log_left = 0
+        if len(self._chunks) < WAITING_CHUNKS:
+            chunk, self._text = self._text[:LOG_CHUNK], self._text[LOG_CHUNK:]
         else:
-            self._chunks.append((self._sequence, self._text[:LOG_CHUNK]))
-            self._sequence += 1
-        self._text = self._text[LOG_CHUNK:]
+            # More than the scheduler takes meanwhile: what is posted says that the rest is missing.
+            chunk, self._text, self._log_left = CUT, "", 0
+        self._chunks.append((self._sequence, chunk))
+        self._sequence += 1
 
     def _run(self) -> None:
         try:

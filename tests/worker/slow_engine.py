@@ -1,6 +1,7 @@
 """An engine for the child without TensorFlow, which does as the job's settings say: takes its time, hangs, crashes.
 
-Settings: steps, seconds (of each step), deaf (to cancelling), end ("done" or a way to fail after the last step).
+Settings: steps, seconds (of each step), deaf (to cancelling), end ("done" or a way to fail after the last step),
+printed and logged (MiB of print() and of log() at each step).
 """
 
 from __future__ import annotations
@@ -67,6 +68,7 @@ def run_preview(
         if cancelled() and not job.settings.get("deaf"):
             raise RuntimeError("cancelled")
         report(Progress("inferring", step / steps, f"tile {step + 1} of {steps}"))
+        shout(job.settings, log)
         time.sleep(seconds)
     end = job.settings.get("end", "done")
     if end == "environment":
@@ -76,6 +78,14 @@ def run_preview(
     for name in RESULT_FILES:
         (out / name).write_text(f"{name} of {len(job.crop)} bytes")
     return SimpleNamespace(files=list(RESULT_FILES), summary={"objects": 3}, timings={"inferring": seconds * steps})
+
+
+def shout(settings: dict[str, Any], log: Callable[[str], None]) -> None:
+    line = "a line of a log that nobody reads to its end".ljust(1023, ".") + "\n"
+    for _ in range(settings.get("printed", 0)):
+        print(line * 2**10, end="")
+    for _ in range(settings.get("logged", 0)):
+        log(line * 2**10)
 
 
 def fail(end: str, out: Path) -> None:
