@@ -27,7 +27,7 @@ CHECK_EVERY = 10
 DB2_HIGH = (-0.48296291314469025, 0.836516303737469, -0.22414386804185735, -0.12940952255092145)
 NORMAL_QUARTILE = 0.6744897501960817
 BRIGHTEST_PERCENTILE = 99.9
-CLAHE_BLOCK = 128
+CLAHE_BLOCK, CLAHE_CLIP, CLAHE_BINS = 128, 0.01, 256
 
 
 def enhance(pixels: np.ndarray) -> np.ndarray:
@@ -54,12 +54,13 @@ def _equalised(plane: np.ndarray) -> np.ndarray:
     plane = plane.astype(np.float32)
     above = plane[plane > 0]
     if above.size:
-        plane = np.minimum(plane, np.float32(np.percentile(above, BRIGHTEST_PERCENTILE)))
+        plane = np.minimum(plane, np.float32(np.quantile(above.astype(np.float64), BRIGHTEST_PERCENTILE / 100)))
     low, high = plane.min(), plane.max()
     if high <= low:
         return np.zeros_like(plane)
     stretched = (plane - low) / (high - low)
-    return (equalize_adapthist(stretched, kernel_size=CLAHE_BLOCK) * 255).astype(np.float32)
+    equalised = equalize_adapthist(stretched, kernel_size=CLAHE_BLOCK, clip_limit=CLAHE_CLIP, nbins=CLAHE_BINS)
+    return (equalised * 255).astype(np.float32)
 
 
 def _enhanced(plane: np.ndarray) -> np.ndarray:

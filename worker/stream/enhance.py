@@ -1,7 +1,7 @@
 """Enhancement of planes larger than memory: `worker.enhance` with limits of the whole plane, denoised by squares.
 
 A pixel's denoised value depends on far pixels ever less; squares see MARGIN pixels beyond their borders, which brings
-nearly all within a grey level of 255 of the whole's. Local contrast needs the whole region at once, and is refused.
+nearly all within a grey level of 255 of the whole's. Local contrast (`worker.stream.contrast`) is that of the whole.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from worker.enhance import CLIP_AFTER, CLIP_BEFORE, denoise_tv, noise_details, sigma_of_median
+from worker.enhance import CLAHE_BLOCK, CLIP_AFTER, CLIP_BEFORE, denoise_tv, noise_details, sigma_of_median
 from worker.stream.components import Window, squares, widened
+from worker.stream.contrast import local_contrast
 from worker.stream.planes import Operated, Plane, Stored
 from worker.stream.scratch import Scratch
-from worker.stream.statistics import Measured, NotStreamable
+from worker.stream.statistics import Measured
 
 MARGIN = 48
 # The noise's median is found among this many steps of values in 0..2.
@@ -77,15 +78,8 @@ def _spans(square: Window, window: Window) -> list[tuple[int, int, int]]:
     return [(square[0], square[2], window[0]), (square[1], square[3], window[1])]
 
 
-def _refused(plane: Plane, scratch: Scratch, name: str) -> Plane:
-    raise NotStreamable(
-        "Local contrast (enhancement clahe) needs the whole region in memory, and this one is too large.",
-        "Choose enhancement off or cdeep3m2, a smaller --roi, or raise ZOOSCOPE_STREAM_MEMORY_BYTES.",
-    )
-
-
 # By the setting's choice: what is done, and how the log tells it.
 ENHANCEMENTS: dict[str, tuple[Callable[[Plane, Scratch, str], Plane], str]] = {
     "cdeep3m2": (enhanced, "clip, total variation by squares, clip"),
-    "clahe": (_refused, "local contrast"),
+    "clahe": (local_contrast, f"local contrast in blocks of {CLAHE_BLOCK} pixels"),
 }

@@ -173,6 +173,13 @@ def ranked(plane: Plane, scratch: Scratch, ranks: Sequence[int], together: bool)
     }
 
 
+def quantile_of(plane: Plane, scratch: Scratch, share: float, left_out: int = 0) -> float:
+    """The quantile of all values but the `left_out` lowest, as `np.quantile` finds it in float64."""
+    low, high, part = _place(share, math.prod(plane.shape) - left_out, "linear")
+    values = ranked(plane, scratch, sorted({low + left_out, high + left_out}), together=True)
+    return float(_between(values[low + left_out], values[high + left_out], part)[0])
+
+
 def _digit_counts(
     plane: Plane, scratch: Scratch, groups: int, shift: int, prefixes: set[tuple[int, int]], bits: int
 ) -> dict[tuple[int, int], np.ndarray]:
