@@ -1,7 +1,8 @@
 """beanstalkd as a process of ours: for `zooscope up` and for the tests.
 
-It writes every change to its binlog before it answers (`-f 0`), so that a crash loses nothing, and listens on this
-machine only, because it knows no passwords.
+It writes every change to its binlog before it answers, so that a crash loses nothing, and listens on this machine only,
+because it knows no passwords. It does not wait for the disk with every change: a power cut may take the last ones with
+it, but the job documents, which were on the disk before, say what must be queued, and a claim believes nothing else.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def broker_command(settings: Settings, port: int, binlog: bool = True) -> list[s
     if binlog:
         folder = Path(settings.queue_folder).resolve()
         folder.mkdir(parents=True, exist_ok=True)
-        command += ["-b", str(folder), "-f", "0"]
+        command += ["-b", str(folder), "-f", str(settings.beanstalkd_sync_ms)]
     return command
 
 

@@ -110,6 +110,12 @@ SETTINGS = (
     Setting("cancel_seconds", 1.5, float, "How long a child may take to stop by itself before it is killed."),
     Setting("cpu_threads", 0, int, "Threads of a CPU worker; 0: all."),
     Setting("beanstalkd_binary", "beanstalkd", str, "Program `up` starts as its queue."),
+    Setting(
+        "beanstalkd_sync_ms",
+        50,
+        int,
+        "How long the queue that `up` starts may leave its log unsynced, in milliseconds; 0: sync before each answer.",
+    ),
     Setting("trusted_proxies", 0, int, "How many reverse proxies in front set X-Forwarded-For and -Proto."),
     Setting("secure_cookies", False, lambda text: text.lower() in {"1", "true", "yes"}, "Cookies only over https."),
     Setting("seed_folder", None, _optional_path, "Folder of seed packages; empty: those that come with Zooscope."),
