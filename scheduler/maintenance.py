@@ -128,6 +128,9 @@ class Maintenance:
             raise
         except ZooscopeError as error:
             log.warning("job %s: it is queued again later: %s", stored.id, error)
+        except Exception:
+            # A damaged document must not keep the others from being looked after.
+            log.exception("job %s: its document is damaged", stored.id)
 
     def _set_right(self, stored: Stored) -> None:
         body, handle = stored.body, handle_of(stored.body)

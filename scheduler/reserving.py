@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 from collections.abc import Callable
@@ -9,15 +10,17 @@ from dataclasses import dataclass
 
 from scheduler.affinity import Affinity, Waiting
 from scheduler.capabilities import Ability
-from scheduler.claims import Claims
+from scheduler.claims import PUT_OFF_SECONDS, Claims
 from scheduler.clock import monotonic
 from scheduler.contract import Claim, ReserveRequest
 from scheduler.maintenance import Maintenance
 from scheduler.pauses import Pauses
 from scheduler.queue import Queue, Reserved
 from scheduler.workers import Workers
-from zoo.errors import UserError
+from zoo.errors import UserError, ZooscopeError
 from zoo.settings import Settings
+
+log = logging.getLogger(__name__)
 
 # A long poll waits in pieces, so that it notices a worker that hung up and a service that stops.
 WAIT_SECONDS = 1
@@ -112,6 +115,12 @@ class Reserving:
             taker = other or mine
             if other is not None or self._takes(mine.worker):
                 claim = self.claims.lease(reserved, body["uuid"], taker.worker, taker.device, taker.token)
+        except ZooscopeError:
+            raise
+        except Exception:
+            # Whatever is wrong with this job must not keep those behind it waiting.
+            log.exception("queue entry %d is put off", reserved.handle.job_id)
+            reserved.release(PUT_OFF_SECONDS)
         finally:
             if other is not None:
                 self._affinity.keep(other, claim)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 
 import greenstalk
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scheduler_parts import Parts, Worker
 
 from scheduler.entry import BadEntry, Entry
@@ -138,3 +141,42 @@ def test_a_job_that_waited_too_long_fails_with_a_reason(
     assert (job["state"], job["error"]["code"]) == ("failed", "token-expired")
     assert "waited too long" in job["error"]["message"]
     assert bare.stats()["current-jobs-ready"] == 0
+
+
+@given(st.binary(max_size=2000) | st.recursive(st.none() | st.text(), st.lists).map(lambda x: json.dumps(x).encode()))
+def test_any_bytes_are_an_entry_or_bad(data: bytes) -> None:
+    with contextlib.suppress(BadEntry):
+        Entry.parse(data)
+
+
+@given(st.text(st.characters(categories=None)))
+def test_any_text_is_refused_as_a_token(token: str) -> None:
+    """Halves of surrogate pairs included, which JSON may bring."""
+    with pytest.raises(BadToken):
+        Tokens("key", 1.0).check(token, body_of())
+
+
+def test_half_a_character_as_a_token_is_buried_and_the_job_behind_it_done(
+    parts: Parts, worker: Worker, bare: greenstalk.Client
+) -> None:
+    first = parts.submit()
+    bare.use("zooscope.preview")
+    bare.put(entry_of(uuid=first, token="\ud83d"), priority=0)
+    second = parts.submit()
+    assert [worker.claim().uuid, worker.claim().uuid] == [first, second]
+    assert bare.stats()["current-jobs-buried"] == 1
+
+
+def test_a_damaged_document_does_not_keep_others_from_their_jobs(
+    parts: Parts, worker: Worker, bare: greenstalk.Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    damaged, sound = parts.submit("ada"), parts.submit("ben")
+    stored = parts.documents.get("jobs", damaged)
+    del stored.body["model"]
+    parts.documents.replace("jobs", damaged, stored.body, stored.revision)
+    claim = worker.claim()
+    assert claim.uuid == sound
+    assert worker.finish(claim).status_code == 200
+    assert worker.reserve() is None
+    assert bare.stats()["current-jobs-delayed"] == 1
+    assert "put off" in caplog.text
