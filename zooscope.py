@@ -30,6 +30,7 @@ COMMANDS = (
     Command("preview", "worker.preview_command", "run one model on one region of an image, here in the terminal"),
     Command("worker", "worker.command", "start a worker for a service on this or another machine"),
     Command("jobs", "scheduler.jobs_command", "look after jobs: list, kick and delete buried ones, pause"),
+    Command("workers", "scheduler.workers_command", "list and drain workers, make and revoke their tokens"),
     Command("publish", "zoo.publish_command", "check a model package and add it to the zoo"),
     Command("models", "zoo.models_command", "list the models of the zoo"),
     Command("import-cil", "zoo.import_cil_command", "add records of the Cell Image Library to the documents"),

@@ -5,15 +5,17 @@ from __future__ import annotations
 import select
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, cast
 
-from flask import Blueprint, Response, jsonify, request, send_file
+from flask import Blueprint, Response, g, jsonify, request, send_file
 
 from scheduler import contract
 from scheduler.messages import BadMessage, guard, read_body, read_field, read_number, rule
 from scheduler.reserving import Draining
 from scheduler.service import Scheduler
 from scheduler.worker_messages import read_request
+from scheduler.worker_tokens import Grant
 from zoo.blobs import BlobMissing, BlobTooLarge
 from zoo.identifiers import is_sha256
 from zoo.secrets import WORKER_TOKEN, worker_token
@@ -22,7 +24,11 @@ from zoo.secrets import WORKER_TOKEN, worker_token
 def create_blueprint(scheduler: Scheduler) -> Blueprint:
     """The API under contract.PREFIX."""
     blueprint = Blueprint("scheduler", __name__, url_prefix=contract.PREFIX)
-    guard(blueprint, worker_token(scheduler.settings), WORKER_TOKEN)
+
+    def admit(token: str) -> None:
+        g.grant = scheduler.worker_tokens.check(token)
+
+    guard(blueprint, worker_token(scheduler.settings), WORKER_TOKEN, admit)
     _add_reserve(blueprint, scheduler)
     _add_attempt(blueprint, scheduler)
     _add_ends(blueprint, scheduler)
@@ -33,9 +39,10 @@ def create_blueprint(scheduler: Scheduler) -> Blueprint:
 def _add_reserve(blueprint: Blueprint, scheduler: Scheduler) -> None:
     @blueprint.post(contract.RESERVE)
     def reserve() -> Any:
-        body = read_body()
+        asked, grant = read_request(read_body()), _grant()
+        asked = replace(asked, capabilities=grant.kinds_for(asked))
         try:
-            claim = scheduler.reserve(read_request(body), _hung_up(request.environ))
+            claim = scheduler.reserve(asked, _hung_up(request.environ), grant.name)
         except Draining as draining:
             return "", 204, {contract.DRAINING_HEADER: draining.message}
         return ("", 204) if claim is None else jsonify(claim.to_json())
@@ -47,7 +54,8 @@ def _add_reserve(blueprint: Blueprint, scheduler: Scheduler) -> None:
         if phase not in ("starting", "working"):
             raise BadMessage(f"{phase[:20]!r} is no phase of a worker.", "See scheduler/contract.py.")
         job = read_field(body, "job", str, "") if body.get("job") is not None else None
-        scheduler.workers.says(asked.worker, phase=phase, job=job, **asked.told())
+        told = asked.told() | {"kinds": list(_grant().kinds_for(asked)), "token": _grant().name}
+        scheduler.workers.says(asked.worker, phase=phase, job=job, **told)
         return jsonify({"draining": scheduler.workers.draining(asked.worker)})
 
 
@@ -125,12 +133,20 @@ def _add_files(blueprint: Blueprint, scheduler: Scheduler) -> None:
 
     @blueprint.get(contract.BLOB.format(sha256="<sha256>"))
     def get_blob(sha256: str) -> Response:
-        """Inputs and packages of jobs that are not over; no other blob, so that no worker can read what it likes."""
-        if not is_sha256(sha256) or not scheduler.needs_blob(sha256):
+        """Inputs and packages of jobs that are not over; no other blob, so that no worker can read what it likes.
+        Who shows a token of its own reads what the jobs it holds need, and no others.
+        """
+        if not is_sha256(sha256) or not scheduler.needs_blob(sha256, _grant().name):
             raise BlobMissing("No job that is not over needs this file.", "Ask for the job again.")
         return send_file(
             scheduler.blobs.path(sha256).resolve(), mimetype="application/octet-stream", etag=False, max_age=0
         )
+
+
+def _grant() -> Grant:
+    """What the token of this request is good for."""
+    grant: Grant = g.get("grant", Grant())
+    return grant
 
 
 def _hung_up(environ: dict[str, Any]) -> Callable[[], bool]:

@@ -21,6 +21,11 @@ KICK = "/jobs/{uuid}/kick"  # POST -> the job, tried once more; 409 unless it is
 DELETE = "/jobs/{uuid}"  # DELETE -> {}: cancelled and removed with all it had
 BURIED = "/buried"  # GET, ?page= -> {items, total}: jobs that failed after all their attempts
 PAUSE = "/pause"  # GET -> {kind: seconds left}; POST {kind, seconds} -> the same; 0 seconds goes on
+WORKERS = "/workers"  # GET -> {workers: those seen lately, tokens: those ever made}
+# POST {kinds: [...]} -> 201 {token}, shown this once; 409 while the worker has one.
+NEW_TOKEN = "/workers/{name}/token"  # noqa: S105
+REVOKE = "/workers/{name}/revoke"  # POST -> {jobs: how many were taken away}
+DRAIN = "/workers/{name}/drain"  # POST {draining} -> the worker
 # Of workers, which show theirs:
 RESERVE = "/reserve"  # POST ReserveRequest -> 200 Claim | 204 nothing in time; DRAINING_HEADER: told to take nothing
 ALIVE = "/alive"  # POST Alive -> {draining}: a worker shows itself between two reserves

@@ -18,6 +18,7 @@ FIELDS = Fields(
         "started_at",
         "finished_at",
         "lease.until",
+        "lease.token",
         "queue.priority",
         "input.sha256",
         "model.package_sha256",

@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     when it does not answer.
     """
     settings = read_settings()
-    server = Server(arguments.server or f"http://{settings.host}:{settings.port}", _token(settings))
+    server = Server(arguments.server or f"http://{settings.host}:{settings.port}", service_token(settings))
     if arguments.action == "buried":
         _list_buried(server)
     elif arguments.action in ("pause", "resume"):
@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _token(settings: Settings) -> str:
+def service_token(settings: Settings) -> str:
     """Never a new one: the running service would not know it."""
     if given := os.environ.get("ZOOSCOPE_SERVICE_TOKEN"):
         return given

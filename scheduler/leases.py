@@ -145,6 +145,13 @@ def hand_back(body: Body, lease: str, now: float) -> None:
     requeue(body, now)
 
 
+def take_away(body: Body, now: float, why: str) -> None:
+    """The worker may not keep the job: others do it, and this attempt does not count."""
+    note(body, now, "taken away", f"{body['lease']['worker']}: {why}")
+    body["attempt"] -= 1
+    requeue(body, now)
+
+
 def requeue(body: Body, now: float) -> None:
     close(body)
     body["state"] = "queued"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import json
 import math
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from flask import Blueprint, Response, jsonify, request
@@ -27,14 +28,20 @@ class BadMessage(UserError):
     code = "bad-message"
 
 
-def guard(blueprint: Blueprint, token: str, name: str) -> None:
-    """Let in only who shows `token`, which is kept as secrets/`name`; answer errors in the one JSON shape."""
+def guard(blueprint: Blueprint, token: str, name: str, admit: Callable[[str], None] | None = None) -> None:
+    """Let in only who shows `token`, which is kept as secrets/`name`; answer errors in the one JSON shape.
+
+    `admit` is asked about any other token that is shown, and raises unless that is good as well.
+    """
     expected = f"Bearer {token}".encode()
 
     @blueprint.before_request
     def check_token() -> None:
-        shown = request.headers.get("Authorization", "").encode("utf-8", "replace")
-        if not hmac.compare_digest(shown, expected):
+        header = request.headers.get("Authorization", "")
+        if not hmac.compare_digest(header.encode("utf-8", "replace"), expected):
+            if admit is not None and header.startswith("Bearer "):
+                admit(header.removeprefix("Bearer "))
+                return
             whose = name.removesuffix("-token")
             raise BadToken(f"The {whose}'s token is not right.", f"Use the token in secrets/{name} of the data folder.")
 

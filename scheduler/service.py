@@ -34,6 +34,7 @@ from scheduler.reserving import Reserving
 from scheduler.resubmission import submitted_before, uuid_for
 from scheduler.runtimes import Figures, Runtimes
 from scheduler.tokens import Tokens
+from scheduler.worker_tokens import WorkerTokens
 from scheduler.workers import Workers
 from zoo.blobs import BlobMissing, DiskBlobs
 from zoo.documents import DocumentExists, Documents, Page, Query, RevisionConflict
@@ -79,6 +80,7 @@ class Scheduler:
         self._limits = Limits(self._jobs, self._queue, settings)
         self._claims = Claims(self._jobs, self._queue, self._tokens, self._ending, self.metrics, self._limits, settings)
         self.workers = Workers(documents)
+        self.worker_tokens = WorkerTokens(documents, self._jobs, self._queue)
         self._runtimes = Runtimes(documents)
         self.attempts = Attempts(
             self._jobs,
@@ -237,7 +239,9 @@ class Scheduler:
         """The job's log, while it runs and afterwards."""
         return self._logs.text(self._jobs.get(uuid).body)
 
-    def needs_blob(self, sha256: str) -> bool:
-        """Whether a job that is not over has this blob as its input or its model's package: a worker may have it."""
-        fields = ("input.sha256", "model.package_sha256")
-        return any(self._jobs.any(**{field: [sha256]}, state=["queued", "running"]) for field in fields)
+    def needs_blob(self, sha256: str, token: str = "") -> bool:
+        """Whether a job that is not over has this blob as its input or its model's package: a worker may have it.
+        With the name of a worker's token: whether a job that is leased under it does.
+        """
+        fields, held = ("input.sha256", "model.package_sha256"), {"lease.token": [token]} if token else {}
+        return any(self._jobs.any(**{field: [sha256]}, **held, state=["queued", "running"]) for field in fields)

@@ -13,6 +13,7 @@ from scheduler import contract
 from scheduler.jobs import JobRequest
 from scheduler.messages import BadMessage, guard, read_body, read_field, read_number, rule
 from scheduler.service import Scheduler
+from scheduler.workers_api import add_workers
 from zoo.identifiers import is_sha256
 from zoo.secrets import SERVICE_TOKEN, read_or_make_key
 
@@ -46,6 +47,7 @@ def create_service_blueprint(scheduler: Scheduler) -> Blueprint:
         return jsonify(scheduler.cancel(uuid))
 
     _add_operations(blueprint, scheduler)
+    add_workers(blueprint, scheduler)
     return blueprint
 
 
