@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from example_network import keras_file
 from PIL import Image
 
 from zoo.package_build import PackageParts, build_package
@@ -67,7 +68,7 @@ def make_package(
         here = Path(folder)
         if weights is None:
             weights = here / "model.keras"
-            weights.write_bytes(b"stands in for a network")
+            weights.write_bytes(keras_file())
         np.save(here / "test_input.npy", pixels[None].astype(np.float32))
         np.save(here / "test_output.npy", rng.random((1, cells, cells, len(outputs)), np.float32))
         (here / "README.md").write_text("# Test model\n\n# Validation\n\nNone.\n")

@@ -28,6 +28,7 @@ from zoo.documents import (
 )
 from zoo.errors import UserError
 from zoo.identifiers import check_slug, check_version
+from zoo.package_safety import check_contents
 from zoo.packages import ModelPackage, PackageInvalid, file_sha256, from_document, read_package, to_document
 from zoo.settings import Settings
 
@@ -63,6 +64,7 @@ class Catalogue:
         name, `VersionExists` when other bytes are published under them, and `DiskFull`.
         """
         package = read_package(path, self.settings)
+        check_contents(package)
         key = _key(check_slug(package.id), check_version(package.version))
         try:
             document = self._same(self.documents.get(VERSIONS, key).body, package)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from browser_visitor import Visitor
+from example_network import keras_file
 from example_package import make_package
 from made_results import HandWorker
 from playwright.sync_api import Browser, expect, sync_playwright
@@ -97,7 +98,7 @@ def hand_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HandWorker
         shutil.copy(SEED.with_name(name), seeds)
     variants = {frames: folder / f"network{frames}.keras" for frames in (3, 5)}
     for frames, path in variants.items():
-        path.write_bytes(b"stands in for a network of %d planes" % frames)
+        path.write_bytes(keras_file(frames))
     make_package(seeds / "planes.zip", name="Planes", variants=variants)
     service = run_service(folder / "data", "--no-worker")
     with pytest.MonkeyPatch.context() as patch:

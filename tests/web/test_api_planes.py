@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+from example_network import keras_file
 from example_package import make_package
 from flask import Flask
 from flask.testing import FlaskClient
@@ -24,7 +25,7 @@ PIXELS = np.random.default_rng(0).integers(0, 255, (6, 48, 64), dtype=np.uint8)
 def deep_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("deep")
     for frames in (3, 5):
-        (folder / f"planes{frames}.keras").write_bytes(b"stands in for a network of %d planes" % frames)
+        (folder / f"planes{frames}.keras").write_bytes(keras_file(frames))
     variants = {frames: folder / f"planes{frames}.keras" for frames in (3, 5)}
     make_package(folder / "zoo" / "deep.zip", name="Deep model", variants=variants)
     return folder / "zoo"
