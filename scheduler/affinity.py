@@ -99,10 +99,10 @@ class Affinity:
             self._changed.notify_all()
 
     def promise(
-        self, mine: Waiting, package_sha256: str, tube: str, able: Callable[[str], bool] = lambda worker: True
+        self, mine: Waiting, package_sha256: str, tube: str, able: Callable[[Waiting], bool] = lambda waiting: True
     ) -> Waiting | None:
         """Another request that should have this job: it waits free, serves the tube and holds the model, which `mine`
-        does not, and its worker is `able` to take a job. It is promised the job; call `keep` in any case.
+        does not, and is `able` to take a job. It is promised the job; call `keep` in any case.
         """
         if package_sha256 in mine.models:
             return None
@@ -110,7 +110,7 @@ class Affinity:
             for other in self._waiting:
                 warm = package_sha256 in other.models and tube in other.tubes
                 free = other is not mine and other.state == FREE and other.claim is None
-                if warm and free and not other.gone() and able(other.worker):
+                if warm and free and not other.gone() and able(other):
                     other.state = PROMISED
                     return other
         return None

@@ -16,6 +16,7 @@ from scheduler.contract import Claim, ReserveRequest
 from scheduler.maintenance import Maintenance
 from scheduler.pauses import Pauses
 from scheduler.queue import Queue, Reserved
+from scheduler.worker_tokens import TokenRevoked, WorkerTokens
 from scheduler.workers import Workers
 from zoo.errors import UserError, ZooscopeError
 from zoo.settings import Settings
@@ -45,6 +46,7 @@ class Reserving:
     queue: Queue
     claims: Claims
     workers: Workers
+    tokens: WorkerTokens
     pauses: Pauses
     maintenance: Maintenance
     settings: Settings
@@ -59,7 +61,7 @@ class Reserving:
         """A job for this worker, or None when there was none in its time. `gone` says that nobody waits any more,
         `token` names the token that the worker showed.
 
-        Raises BadCapability, and Draining at the end of its time when the worker is being drained.
+        Raises BadCapability, TokenRevoked, and Draining at the end of its time when the worker is being drained.
         """
         tubes = _ability(request).tubes()
         deadline = monotonic() + min(max(0.0, request.timeout_seconds), self.settings.reserve_seconds)
@@ -67,21 +69,32 @@ class Reserving:
         self.maintenance.run_if_due(idle=False)
         waiting = Waiting(request.worker, request.device, token, tubes, request.warm_models, gone)
         with self._affinity.enter(waiting):
-            while not (self.stopping() or gone()):
-                left = deadline - monotonic()
-                if self.workers.draining(request.worker):
-                    if left <= 0:
-                        raise Draining("This worker is being drained: it is given no jobs.")
-                    waiting.rest(min(WAIT_SECONDS, left))
-                elif self._one_piece(waiting, max(0.0, left)) and left <= 0:
-                    break
-                if waiting.claim is not None:
-                    break
-                self._says(request, token)
+            try:
+                while not (self.stopping() or gone()):
+                    if self._over(waiting, deadline - monotonic()):
+                        break
+                    self._says(request, token)
+            except ZooscopeError:
+                # What it was handed meanwhile is its own all the same.
+                if self._affinity.leave(waiting) is None:
+                    raise
             claim = self._affinity.leave(waiting)
         if claim is not None:
             self.workers.working(request.worker, request.device, claim.uuid)
         return claim
+
+    def _over(self, waiting: Waiting, left: float) -> bool:
+        """Wait for a moment; True when there is a claim or no time left."""
+        if waiting.token:
+            self.tokens.check_good(waiting.token)
+        if self.workers.draining(waiting.worker):
+            if left <= 0:
+                raise Draining("This worker is being drained: it is given no jobs.")
+            waiting.rest(min(WAIT_SECONDS, left))
+            nothing = True
+        else:
+            nothing = self._one_piece(waiting, max(0.0, left))
+        return waiting.claim is not None or (nothing and left <= 0)
 
     def _one_piece(self, waiting: Waiting, left: float) -> bool:
         """Wait at beanstalkd for a moment; True when nothing came."""
@@ -113,7 +126,7 @@ class Reserving:
                 return
             other = self._affinity.promise(mine, body["model"]["package_sha256"], body["queue"]["tube"], self._takes)
             taker = other or mine
-            if other is not None or self._takes(mine.worker):
+            if other is not None or self._takes(mine):
                 claim = self.claims.lease(reserved, body["uuid"], taker.worker, taker.device, taker.token)
         except ZooscopeError:
             raise
@@ -128,8 +141,14 @@ class Reserving:
                 mine.claim = claim
             self._affinity.end(mine)
 
-    def _takes(self, worker: str) -> bool:
-        return not self.workers.draining(worker)
+    def _takes(self, waiting: Waiting) -> bool:
+        """Whether its worker may be given a job now, however long it waited."""
+        if waiting.token:
+            try:
+                self.tokens.check_good(waiting.token)
+            except TokenRevoked:
+                return False
+        return not self.workers.draining(waiting.worker)
 
     def _says(self, request: ReserveRequest, token: str) -> None:
         self.workers.waiting(request.worker, token=token, **request.told())

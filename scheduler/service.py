@@ -105,7 +105,7 @@ class Scheduler:
         self._closing = threading.Event()
         self.stopping: Callable[[], bool] = self._closing.is_set
         self._reserving = Reserving(
-            self._queue, self._claims, self.workers, self._pauses, self.maintenance, settings,
+            self._queue, self._claims, self.workers, self.worker_tokens, self._pauses, self.maintenance, settings,
             lambda: self._closing.is_set() or self.stopping(),
         )  # fmt: skip
         self.reserve = self._reserving.reserve

@@ -154,12 +154,15 @@ class WorkerTokens:
             raise TokenUnknown from None
         if not hmac.compare_digest(_hash(secret), body["sha256"]):
             raise TokenUnknown
-        if body["revoked_at"] is not None:
-            at = time.strftime("%Y-%m-%d %H:%M", time.gmtime(body["revoked_at"]))
-            raise TokenRevoked(
-                f"The token of the worker {name} was revoked on {at} UTC.", "Ask the operator for a new one."
-            )
+        _refuse_revoked(body)
         return Grant(name, tuple(body["kinds"]))
+
+    def check_good(self, name: str) -> None:
+        """Raise TokenRevoked if the token of that name, which was good a while ago, is not any more."""
+        try:
+            _refuse_revoked(self._documents.get(COLLECTION, name).body)
+        except DocumentMissing:
+            raise TokenUnknown from None
 
     def revoke(self, name: str) -> int:
         """Refuse the token from now on and take its jobs away, for others to do at once; returns how many it had.
@@ -220,6 +223,15 @@ class WorkerTokens:
         except Unavailable as error:
             log.warning("job %s: its queue entry is made ready later: %s", uuid, error)
         return taken
+
+
+def _refuse_revoked(body: Mapping[str, Any]) -> None:
+    if body["revoked_at"] is not None:
+        at = time.strftime("%Y-%m-%d %H:%M", time.gmtime(body["revoked_at"]))
+        name = body["name"]
+        raise TokenRevoked(
+            f"The token of the worker {name} was revoked on {at} UTC.", "Ask the operator for a new one."
+        )
 
 
 def _hash(secret: str) -> str:
