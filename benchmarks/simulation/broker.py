@@ -26,6 +26,8 @@ class SimulatedBroker:
         self.draining = False
         self.stopped = False
         self.running = False
+        # First in, first out, whatever the priority: for comparison.
+        self.fifo = False
         self.lock = threading.RLock()
         self.commands = 0
         # Counts down with every command; at 0 the connection is cut, before or after the command takes effect.

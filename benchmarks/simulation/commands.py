@@ -27,7 +27,7 @@ def put(link: Link, words: list[bytes], body: bytes) -> bytes:
         return b"JOB_TOO_BIG\r\n"
     if broker.draining:
         return b"DRAINING\r\n"
-    entry = Entry(broker.next_id, link.used, body, priority, max(1, ttr))
+    entry = Entry(broker.next_id, link.used, body, 0 if broker.fifo else priority, max(1, ttr))
     broker.next_id += 1
     broker.entries.add(entry)
     if delay:
@@ -97,7 +97,7 @@ def release(link: Link, words: list[bytes]) -> bytes:
         return b"BAD_FORMAT\r\n"
     if entry is None:
         return NOT_FOUND
-    entry.priority = priority
+    entry.priority = 0 if link.broker.fifo else priority
     entry.counts["releases"] += 1
     if delay:
         link.broker.entries.delay(entry, link.broker.now() + delay)
