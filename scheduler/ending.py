@@ -42,6 +42,10 @@ class Ending:
         except ZooscopeError as error:
             log.warning("job %s: its garbage is collected later: %s", uuid, error)
 
+    def collect_orphans(self, seconds: float) -> bool:
+        """See `Reaper.collect_orphans`."""
+        return self._reaper.collect_orphans(seconds)
+
     def settle_and_delete(self, uuid: str) -> None:
         """The whole ending, as far as it goes now."""
         if self.settle(uuid):

@@ -56,7 +56,7 @@ class Maintenance:
         self._settings = settings
         self._one_at_a_time = threading.Lock()
         # When all jobs were looked at last, when anything was done last, and the scan that is not at its end.
-        self._recovered_at = self._looked_at = self._swept_at = -float("inf")
+        self._recovered_at = self._looked_at = self._swept_at = self._combed_at = -float("inf")
         self._scan: Iterator[Stored] | None = None
 
     def run_if_due(self, idle: bool) -> None:
@@ -90,6 +90,8 @@ class Maintenance:
         if monotonic() - self._swept_at >= SWEEP_EVERY_SECONDS:
             self.sweep()
             self._swept_at = monotonic()
+        if idle and monotonic() - self._combed_at >= DAY_SECONDS and self._ending.collect_orphans(PIECE_SECONDS):
+            self._combed_at = monotonic()
 
     def recover(self, seconds: float | None = None) -> bool:
         """Queue again what the broker lost, set right what waits too long, drain the logs of jobs that are over.

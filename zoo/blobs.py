@@ -149,6 +149,13 @@ class DiskBlobs:
             if len(shard.name) == 2:
                 yield from sorted(file.name for file in shard.iterdir() if is_sha256(file.name))
 
+    def older_than(self, seconds: float) -> Iterator[str]:
+        """The sha256 of every blob that was stored, or stored again, longer ago than that, in order."""
+        for sha256 in self.sha256s():
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - self._place(sha256).stat().st_mtime > seconds:
+                    yield sha256
+
     def remove_stale(self, older_than_seconds: float = STALE_SECONDS) -> int:
         """Remove what dead writers left in `incoming`; returns how many files."""
         removed = 0

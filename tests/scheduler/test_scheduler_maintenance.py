@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import greenstalk
 import pytest
 from scheduler_parts import Brokers, Parts, Worker
@@ -84,3 +86,40 @@ def test_a_failure_that_was_cut_off_before_its_entry_followed_is_tried_again_in_
     bare.release(bare.reserve_job(before.job_id), priority=0, delay=1000)
     parts.scheduler.maintenance.recover()
     assert worker.claim().attempt == 2
+
+
+def store_long_ago(parts: Parts, data: bytes) -> str:
+    sha256 = parts.blobs.put_bytes(data).sha256
+    os.utime(parts.blobs.path(sha256), (1.0, 1.0))
+    return sha256
+
+
+def test_blobs_that_no_document_knows_of_are_removed_when_they_are_old(parts: Parts, worker: Worker) -> None:
+    """Whoever stored them was killed before it wrote down why."""
+    orphan, input_sha256 = store_long_ago(parts, b"an orphan"), store_long_ago(parts, b"an input")
+    young = parts.blobs.put_bytes(b"stored just now").sha256
+    hosted = store_long_ago(parts, b"somebody's image")
+    parts.documents.create("images", "i1", {"sha256": hosted})
+    writer = parts.blobs.folder / "incoming" / "of-a-dead-writer"
+    writer.write_bytes(b"half of something")
+    os.utime(writer, (1.0, 1.0))
+    parts.submit(input_sha256=input_sha256)
+    assert worker.finish(worker.begin()).status_code == 200
+    result = parts.scheduler.jobs_of("ada").items[0].body["result"]["files"][0]["sha256"]
+    os.utime(parts.blobs.path(result), (1.0, 1.0))
+
+    parts.scheduler.maintenance.run_if_due(idle=False)
+    assert parts.blobs.exists(orphan), "not while workers are busy"
+    parts.scheduler.maintenance._looked_at -= COUNT_EVERY_SECONDS
+    parts.scheduler.maintenance.run_if_due(idle=True)
+    assert not parts.blobs.exists(orphan)
+    assert not writer.exists()
+    assert all(map(parts.blobs.exists, (input_sha256, young, hosted, result)))
+
+
+def test_orphans_are_looked_for_piece_by_piece(parts: Parts) -> None:
+    orphans = [store_long_ago(parts, f"orphan {number}".encode()) for number in range(3)]
+    for left in (2, 1, 0):
+        assert not parts.scheduler._ending.collect_orphans(-1.0)
+        assert sum(map(parts.blobs.exists, orphans)) == left
+    assert parts.scheduler._ending.collect_orphans(-1.0)
