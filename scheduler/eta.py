@@ -19,7 +19,7 @@ from scheduler.clock import monotonic, now
 from scheduler.ert import FIXED_SECONDS
 from scheduler.fairness import next_priority
 from scheduler.forecast import Forecast, Machine, Task, Turn, next_turn, play, seconds
-from scheduler.jobs import Jobs
+from scheduler.jobs import FARTHEST_PLACE, Jobs
 from scheduler.runtimes import Figures, Runtimes
 from scheduler.workers import ability_of
 from zoo.documents import Query
@@ -27,9 +27,9 @@ from zoo.settings import Settings
 
 PICTURE_SECONDS = 0.25
 # Taking pictures is at most this part of the time in the long run, and so many seconds of it at once.
-BUSY_PART, BUSY_SECONDS = 0.05, 0.3
+BUSY_PART, BUSY_SECONDS = 0.03, 0.3
 FIGURES_SECONDS = 1.0
-HEAD = 100
+HEAD = 50
 PAGES_OF_RUNNING, RUNNING = 5, 200
 # A job that takes longer than expected is expected to go on for this part of what it was expected to take; one that
 # takes much longer goes on as its progress says.
@@ -128,7 +128,7 @@ class Etas:
         picture = self._look(order[1])
         place = picture.place(order)
         if place == len(picture.tasks) and not picture.whole:
-            place = max(place, self._jobs.before({"queue": {"priority": priority}, "created_at": order[1]}))
+            place = max(place, self._place(order))
         return _eta(picture, task, self._turn_beside(picture, task, order, place), kind), place
 
     # One job beside the picture
@@ -144,11 +144,16 @@ class Etas:
             # It pushes back the one that has this turn now.
             pushed = picture.forecast.turns.get(picture.tasks[seen].uuid)
             start = pushed.start_s if pushed else start
-        elif not picture.whole and place is None:
-            place = self._jobs.before({"queue": {"priority": order[0]}, "created_at": order[1]})
+        elif not picture.whole and (place is None or place >= FARTHEST_PLACE):
+            place = self._place(order)
         unseen = max(0, (place or 0) - seen)
         start += unseen * self._typical(picture, task) / max(1, picture.able(task))
         return Turn(start, start + last.end_s - last.start_s)
+
+    def _place(self, order: tuple[int, float]) -> int:
+        """How many are before one that waits behind the head; far back in a long queue, as many as wait at all."""
+        before = self._jobs.before({"queue": {"priority": order[0]}, "created_at": order[1]})
+        return before if before < FARTHEST_PLACE else max(before, self._jobs.count(state=["queued"]) - 1)
 
     def _typical(self, picture: _Picture, task: Task) -> float:
         """Seconds that a job before this one takes which is not in the picture: as those of its tube that are."""
@@ -201,7 +206,8 @@ class Etas:
     def _take(self) -> _Picture:
         picture = _Picture(monotonic(), now(), paused=self._paused())
         workers = {worker["name"]: _machine(worker) for worker in self._present() if not worker.get("draining")}
-        found = self._jobs.search(Query(filters=WAITING, sort="queue.priority", descending=False, size=HEAD))
+        head = Query(filters=WAITING, sort="queue.priority", descending=False, size=HEAD, count_limit=HEAD + 1)
+        found = self._jobs.search(head)
         queued = sorted((stored.body for stored in found.items), key=_order)
         picture.whole = found.total <= len(queued)
         ends: dict[str, list[float]] = {}
@@ -223,7 +229,7 @@ class Etas:
     def _running(self) -> list[Body]:
         found: list[Body] = []
         for page in range(1, PAGES_OF_RUNNING + 1):
-            query = Query(filters=IN_HAND, sort="started_at", page=page, size=RUNNING)
+            query = Query(filters=IN_HAND, sort="started_at", page=page, size=RUNNING, count_limit=1)
             items = self._jobs.search(query).items
             found += [stored.body for stored in items]
             if len(items) < RUNNING:
