@@ -92,6 +92,7 @@ SCHEMAS: dict[str, Schema] = {
         ("id", "version", "name"),
         id=TEXT, version=TEXT, name=TEXT, description=TEXT, licence=TEXT, tags=_list(TEXT), channels=INTEGER,
         pixel_size_um=_or_null(NUMBER), package_sha256=TEXT, head=FREE, ert=FREE, samples=_list(FREE),
+        requires=FREE | {"description": "What a worker must have: device, gpu_memory_gb."}, weights_formats=_list(TEXT),
     ),
     "ModelPage": _page("Model", facets=FREE),
     "PreviewSettings": _object(
