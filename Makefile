@@ -65,6 +65,7 @@ lock: .venv/made
 	$(LOCK) --upgrade pyproject.toml -o requirements.lock
 	$(LOCK) --upgrade pyproject.toml --extra dev -c requirements.lock -o requirements-dev.lock
 	$(LOCK) --upgrade install/referee.in -c requirements.lock -o install/referee.lock
+	$(LOCK) --upgrade --python-version 3.11 install/gradio.in -o install/gradio.lock
 	$(LOCK) --upgrade install/uv.in -o install/uv.lock
 	$(LOCK) --upgrade install/node.in -o install/node.lock
 	$(LOCK) --upgrade install/gpu.in -c requirements.lock -o install/gpu.lock
@@ -77,6 +78,10 @@ bench: install
 	$(BIN)/python -m benchmarks.preview_latency
 	$(BIN)/python -m benchmarks.tiled_engine
 	$(BIN)/python -m benchmarks.streaming
+	$(BIN)/python -m benchmarks.queue_throughput
+	$(BIN)/python -m benchmarks.queue_overhead
+	@test -x .venv/gradio/bin/python || install/packages.sh gradio
+	$(BIN)/python -m benchmarks.queue_gradio
 
 # What was installed and cached goes; data/ stays.
 clean:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs locked Python packages into .venv:  packages.sh service | tests | referee | node | accelerator
+# Installs locked Python packages into .venv:  packages.sh service | tests | referee | gradio | node | accelerator
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -27,6 +27,10 @@ case ${1:-} in
       echo "Skipped the referee: its packages could not be installed." >&2
       exit 1
     fi ;;
+  gradio)
+    echo "Installing Gradio, which benchmarks/queue_gradio.py measures, into .venv/gradio"
+    .venv/bin/uv venv --quiet --clear --python .venv/bin/python .venv/gradio
+    VIRTUAL_ENV=$PWD/.venv/gradio install -r install/gradio.lock ;;
   node)
     install -r install/node.lock ;;
   accelerator)
@@ -36,5 +40,5 @@ case ${1:-} in
       echo "Installing the CUDA libraries"
       install -r install/gpu.lock || echo "Skipped GPU support: its packages could not be installed." >&2
     fi ;;
-  *) echo "usage: packages.sh service|tests|referee|node|accelerator" >&2; exit 2 ;;
+  *) echo "usage: packages.sh service|tests|referee|gradio|node|accelerator" >&2; exit 2 ;;
 esac
