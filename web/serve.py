@@ -8,6 +8,7 @@ because long polls and event streams wait more than they compute.
 from __future__ import annotations
 
 import argparse
+import os
 import socket
 import struct
 import sys
@@ -18,6 +19,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 from gunicorn.workers.gthread import _DEFER, ThreadWorker
 
+from web.children import die_with_parent
 from zoo import log_lines
 from zoo.settings import Settings, read_settings
 
@@ -93,8 +95,11 @@ class PatientWorker(ThreadWorker):
 
 
 def _watch_for_shutdown(worker: Any) -> None:
+    """Streams and long polls end when the worker is to stop, and when gunicorn's arbiter was killed: an orphan that
+    went on with them would hold their clients for as long as they stay."""
+    die_with_parent()
     parts = worker.wsgi.extensions["zooscope"]
-    parts.stopping = parts.scheduler.stopping = lambda: not worker.alive
+    parts.stopping = parts.scheduler.stopping = lambda: not worker.alive or os.getppid() != worker.ppid
 
 
 def main() -> None:

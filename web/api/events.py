@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from flask import Blueprint, Response, request, stream_with_context
@@ -48,14 +49,18 @@ def stream_job(uuid: str) -> Response:
 
 
 def _stream(parts: Service, job: dict[str, Any], viewer: str | None, seen: str) -> Iterator[str]:
-    """Events while the job changes; a reconnecting browser that saw the current revision is not told twice."""
+    """Events while the job changes; a browser that reconnects and `seen` the latest one is not told it twice.
+
+    Nothing is remembered of a stream: what an event's id says is enough for any replica, or a server started since.
+    """
     yield f"retry: {RETRY_MILLISECONDS}\n\n"
-    last = view(parts.scheduler, job, viewer) if job["revision"] == seen else None
+    current = view(parts.scheduler, job, viewer)
+    last = current if _event_id(job, current) == seen else None
     told = spoke = time.monotonic()
     while not parts.stopping():
         current = view(parts.scheduler, job, viewer)
         if last is None or worth_telling(last, current, time.monotonic() - told):
-            yield f"event: job\nid: {job['revision']}\ndata: {json.dumps(current)}\n\n"
+            yield f"event: job\nid: {_event_id(job, current)}\ndata: {json.dumps(current)}\n\n"
             last, told = current, time.monotonic()
             spoke = told
         if job["state"] in FINAL_STATES:
@@ -68,3 +73,8 @@ def _stream(parts: Service, job: dict[str, Any], viewer: str | None, seen: str) 
         except JobMissing:
             yield "event: gone\ndata: {}\n\n"
             return
+
+
+def _event_id(job: Mapping[str, Any], shown: Mapping[str, Any]) -> str:
+    """The revision, and a digest of what is shown of it: a place in the queue changes without the job."""
+    return f"{job['revision']}.{zlib.crc32(json.dumps(shown).encode()):08x}"

@@ -112,18 +112,24 @@ function watch() {
   events.onopen = () => fail(null);
   events.onerror = () => {
     if (over(job)) return events.close();
-    fail({ message: "The connection is lost; trying again.", hint: "The job goes on without this page." });
     if (events.readyState === EventSource.CLOSED) poll();
+    else fail({ message: "The connection is lost; trying again.", hint: "The job goes on without this page." });
   };
+  events.addEventListener("gone", () => {
+    events.close();
+    fail({ message: "This preview was deleted.", hint: "Run it again from its image." });
+  });
 }
 
+/** No stream, because too many are open or a proxy is alone while the server starts: ask, then try to listen again. */
 async function poll() {
   try {
     await changed(await api(`/jobs/${job.uuid}`));
   } catch (error) {
     fail(error);
+    if (error.status === 404) return;
   }
-  if (!over(job)) setTimeout(poll, POLL_MS);
+  setTimeout(watch, POLL_MS);
 }
 
 async function showLog() {
