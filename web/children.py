@@ -25,24 +25,38 @@ def die_with_parent() -> None:
 
 
 class Child:
-    """One supervised process. Times are of the monotonic clock, in seconds."""
+    """One supervised process. Times are of the monotonic clock, in seconds.
+
+    With `replaces`, an option of its command line, it can be replaced while it runs: the new process is told the old
+    one's id, and asks it to end once it can take over.
+    """
 
     def __init__(
-        self, name: str, command: Sequence[str], environment: Mapping[str, str], fds: Sequence[int] = ()
+        self,
+        name: str,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        fds: Sequence[int] = (),
+        replaces: str = "",
     ) -> None:
         self.name = name
         self.command = list(command)
         self.environment = dict(environment)
         self.fds = tuple(fds)
+        self.replaces = replaces
         self.process: subprocess.Popen[bytes] | None = None
+        self.old: subprocess.Popen[bytes] | None = None
         self.started = 0.0
         self.delay = FIRST_DELAY_SECONDS
         self.due: float | None = None
 
     def start(self) -> None:
+        command = self.command
+        if self.old is not None and self.old.poll() is None:
+            command = [*command, self.replaces, str(self.old.pid)]
         # Its own session: Ctrl-C in the terminal reaches `up` alone, which stops the children in their order.
         self.process = subprocess.Popen(
-            self.command,
+            command,
             env=self.environment,
             pass_fds=self.fds,
             stdin=subprocess.DEVNULL,
@@ -52,8 +66,17 @@ class Child:
         self.started = time.monotonic()
         self.due = None
 
+    def replace(self) -> None:
+        """Start a new process beside the running one, unless that is going on already."""
+        if self.process is None or self.process.poll() is not None or (self.old and self.old.poll() is None):
+            return
+        self.old = self.process
+        self.start()
+
     def check(self, now: float) -> str | None:
         """Plan a restart after a crash and restart when it is due; returns a sentence when there is news."""
+        if self.old is not None and self.old.poll() is not None:
+            self.old = None
         if self.due is not None:
             if now >= self.due:
                 self.start()
@@ -66,26 +89,31 @@ class Child:
         self.due = now + delay
         return f"The {self.name} stopped ({_how(self.process.returncode)}); it starts again in {delay:g} s."
 
+    @property
+    def _processes(self) -> list[subprocess.Popen[bytes]]:
+        return [process for process in (self.process, self.old) if process is not None]
+
     def ask_to_stop(self) -> None:
-        if self.process is not None and self.process.poll() is None:
-            self.process.terminate()
+        for process in self._processes:
+            if process.poll() is None:
+                process.terminate()
 
     def stop(self, seconds: float) -> None:
         """Terminate, wait, and kill what is left of its session after `seconds`."""
         self.due = None
-        if self.process is None:
-            return
         self.ask_to_stop()
-        try:
-            self.process.wait(timeout=max(seconds, 0.0))
-        except subprocess.TimeoutExpired:
-            self.kill()
-            self.process.wait()
+        deadline = time.monotonic() + seconds
+        for process in self._processes:
+            try:
+                process.wait(timeout=max(deadline - time.monotonic(), 0.0))
+            except subprocess.TimeoutExpired:
+                self.kill()
+                process.wait()
 
     def kill(self) -> None:
-        if self.process is not None:
+        for process in self._processes:
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.process.pid, signal.SIGKILL)
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def _how(status: int) -> str:

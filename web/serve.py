@@ -2,19 +2,22 @@
 
 One worker process, because live progress is handed from a worker's post to the browser's stream in memory; threads,
 because long polls and event streams wait more than they compute.
-`python -m web.serve` serves the settings in the environment; `--fd` takes over a listening socket.
+`python -m web.serve` serves the settings in the environment; `--fd` takes over a listening socket. Several of them may
+serve one socket and one data folder side by side; `--replaces` asks another one to end as soon as this one serves.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import signal
 import socket
 import struct
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import psutil
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 from gunicorn.workers.gthread import _DEFER, ThreadWorker
@@ -24,7 +27,8 @@ from zoo import log_lines
 from zoo.settings import Settings, read_settings
 
 KEEPALIVE_SECONDS = 5
-GRACEFUL_SECONDS = 3
+# For requests under way when a server is asked to end, such as uploads; long polls and streams end by themselves.
+GRACEFUL_SECONDS = 30
 # The poller waits for a client that has said nothing by then.
 FIRST_DATA_SECONDS = 0.05
 # A client that neither sends nor reads for this long loses its thread.
@@ -36,9 +40,10 @@ REQUEST_LINE_BYTES = 8190
 class Server(BaseApplication):
     """gunicorn, configured from our settings and nothing else."""
 
-    def __init__(self, settings: Settings, listener: int | None = None) -> None:
+    def __init__(self, settings: Settings, listener: int | None = None, replaces: int | None = None) -> None:
         self.settings = settings
         self.listener = listener
+        self.replaces = replaces
         super().__init__()
 
     def load_config(self) -> None:
@@ -54,7 +59,7 @@ class Server(BaseApplication):
             "loglevel": "warning",
             "logger_class": OneLog,
             "control_socket_disable": True,
-            "post_worker_init": _watch_for_shutdown,
+            "post_worker_init": self.serving,
         }
         for name, value in values.items():
             self.cfg.set(name, value)
@@ -66,6 +71,27 @@ class Server(BaseApplication):
         parts = app.extensions["zooscope"]
         parts.catalogue.fill_seeds(self.settings.seed_folder)
         return app
+
+    def serving(self, worker: Any) -> None:
+        """Called in the process that answers requests, as soon as it does.
+
+        Streams and long polls end when it is to stop, and when gunicorn's arbiter was killed: an orphan that went on
+        with them would hold their clients for as long as they stay.
+        """
+        die_with_parent()
+        parts = worker.wsgi.extensions["zooscope"]
+        parts.stopping = parts.scheduler.stopping = lambda: not worker.alive or os.getppid() != worker.ppid
+        if self.replaces is not None and _is_sibling(self.replaces):
+            os.kill(self.replaces, signal.SIGTERM)
+
+
+def _is_sibling(pid: int) -> bool:
+    """Whether a process is a server that was started by whoever started this one, and not another with its old id."""
+    try:
+        other, server = psutil.Process(pid), psutil.Process(os.getppid())
+        return bool(other.ppid() == server.ppid() and __spec__.name in other.cmdline())
+    except psutil.NoSuchProcess:
+        return False
 
 
 class OneLog(Logger):
@@ -94,23 +120,16 @@ class PatientWorker(ThreadWorker):
         return super().handle(conn)
 
 
-def _watch_for_shutdown(worker: Any) -> None:
-    """Streams and long polls end when the worker is to stop, and when gunicorn's arbiter was killed: an orphan that
-    went on with them would hold their clients for as long as they stay."""
-    die_with_parent()
-    parts = worker.wsgi.extensions["zooscope"]
-    parts.stopping = parts.scheduler.stopping = lambda: not worker.alive or os.getppid() != worker.ppid
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m web.serve", description=__doc__)
     parser.add_argument("--fd", type=int, help="number of an inherited listening socket")
+    parser.add_argument("--replaces", type=int, metavar="PID", help="process id of the server to take over from")
     arguments = parser.parse_args()
     # gunicorn reads the command line of its process as well.
     sys.argv = sys.argv[:1]
     settings = read_settings()
     log_lines.begin("web", settings.log_format)
-    Server(settings, arguments.fd).run()
+    Server(settings, arguments.fd, arguments.replaces).run()
 
 
 if __name__ == "__main__":

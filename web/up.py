@@ -53,6 +53,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, help="folder of everything that is kept (default: data)")
     parser.add_argument("--workers", type=int, help="how many workers (default: one per GPU, or one on the CPU)")
     parser.add_argument("--no-worker", action="store_true", help="start none: workers are elsewhere")
+    parser.add_argument(
+        "--replicas", type=int, default=1, help="web servers side by side on the one address (default: 1)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -64,6 +67,8 @@ def run(arguments: argparse.Namespace) -> int:
     log_lines.begin("up", settings.log_format)
     if arguments.workers is not None and arguments.workers < 0:
         raise UserError("--workers is a negative number.", "Give 0 or more.")
+    if arguments.replicas < 1:
+        raise UserError("There must be a web server.", "Give --replicas 1 or more.")
     workers = 0 if arguments.no_worker else arguments.workers
     data = Path(settings.data).resolve()
     data.mkdir(parents=True, exist_ok=True)
@@ -72,7 +77,8 @@ def run(arguments: argparse.Namespace) -> int:
         url = f"http://{_reachable(host)}:{port}"
         lock.write(f"process {os.getpid()}, {url}")
         lock.flush()
-        return Up(settings.replace(data=data, port=port), listener, url, devices(workers)).run()
+        settings = settings.replace(data=data, port=port)
+        return Up(settings, listener, url, devices(workers), arguments.replicas).run()
 
 
 @contextlib.contextmanager
@@ -140,15 +146,18 @@ def say(sentence: str, form: str) -> None:
 
 
 class Up:
-    """The running service: the queue, the web server and the workers."""
+    """The running service: the queue, the web servers and the workers."""
 
-    def __init__(self, settings: Settings, listener: socket.socket, url: str, worker_devices: list[str]) -> None:
+    def __init__(
+        self, settings: Settings, listener: socket.socket, url: str, worker_devices: list[str], replicas: int = 1
+    ) -> None:
         self.settings = settings
         self.listener = listener
         self.url = url
         self.devices = worker_devices
+        self.replicas = replicas
         self.children: list[Child] = []
-        self.stop_asked = False
+        self.stop_asked = self.reload_asked = False
         self.healthy = False
         self.started = time.monotonic()
         self.wake_read, self.wake_write = os.pipe()
@@ -157,6 +166,7 @@ class Up:
         os.set_blocking(self.wake_write, False)
         previous = signal.set_wakeup_fd(self.wake_write)
         handlers = {name: signal.signal(name, self._on_signal) for name in (signal.SIGINT, signal.SIGTERM)}
+        handlers[signal.SIGUSR1] = signal.signal(signal.SIGUSR1, self._on_reload)
         handlers[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda *_: None)
         try:
             return self._run()
@@ -171,12 +181,26 @@ class Up:
     def _on_signal(self, *_: Any) -> None:
         self.stop_asked = True
 
+    def _on_reload(self, *_: Any) -> None:
+        self.reload_asked = True
+
+    def _reload(self) -> None:
+        """Everything but the queue starts anew: web servers take over from the old ones, workers hand back first."""
+        self.reload_asked = False
+        for child in self.children:
+            if child.replaces:
+                child.replace()
+            elif child.name.startswith("worker-"):
+                child.ask_to_stop()
+
     def _run(self) -> int:
         self._start()
         threading.Thread(target=self._wait_until_healthy, daemon=True).start()
         announced = False
         while not self.stop_asked:
             now = time.monotonic()
+            if self.reload_asked:
+                self._reload()
             for child in self.children:
                 if news := child.check(now):
                     say(news, self.settings.log_format)
@@ -208,7 +232,9 @@ class Up:
         environment = os.environ | settings.environment()
         descriptor = self.listener.fileno()
         command = [sys.executable, "-m", "web.serve", "--fd", str(descriptor)]
-        self.children.append(Child("web server", command, environment, fds=[descriptor]))
+        for number in range(1, self.replicas + 1):
+            name = "web server" if number == 1 else f"web server {number}"
+            self.children.append(Child(name, command, environment, fds=[descriptor], replaces="--replaces"))
         # The token travels in the environment: a command line can be read by every user of the machine.
         environment = os.environ | {"ZOOSCOPE_WORKER_TOKEN": worker_token(settings)}
         for number, device in enumerate(self.devices, start=1):
