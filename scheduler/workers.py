@@ -46,6 +46,7 @@ UNKNOWN: Body = {
     "phase": "waiting",
     "draining": False,
 }
+NEVER: tuple[float, list[Ability]] = (-float("inf"), [])
 
 
 class WorkerMissing(UserError):
@@ -68,6 +69,7 @@ class Workers:
         self._others: dict[str, Body] = {}
         self._read_at = -float("inf")
         self._forgot_at = -float("inf")
+        self._able, self._told = NEVER, 0
 
     # What workers say
 
@@ -101,6 +103,7 @@ class Workers:
         at, written = self._written.get(name, (-float("inf"), {}))
         changed = {key for key, value in heard.items() if key != "seen_at" and written.get(key) != value}
         if changed - set(DOING):
+            self._able, self._told = NEVER, self._told + 1
             return True
         return monotonic() - at >= (BUSY_SECONDS if changed else QUIET_SECONDS)
 
@@ -123,7 +126,8 @@ class Workers:
                 stored = self._documents.get(COLLECTION, name)
                 body = stored.body
                 transition(body)
-                self._documents.replace(COLLECTION, name, body, stored.revision)
+                # What a worker said it says again.
+                self._documents.replace(COLLECTION, name, body, stored.revision, lasting=not create)
             except DocumentMissing:
                 if not create:
                     raise WorkerMissing(name) from None
@@ -180,8 +184,18 @@ class Workers:
             return [_shown(name, self._others.get(name, {}), self._heard.get(name, {})) for name in names]
 
     def abilities(self) -> list[Ability]:
-        """What each worker that is present can do, as far as it told."""
-        return [ability_of(worker) for worker in self.present() if worker["kinds"]]
+        """What each worker that is present can do, as far as it told. New at once when it is heard here, else within a
+        second: every submission asks for it, and there may be a thousand workers.
+        """
+        with self._lock:
+            (read_at, able), told = self._able, self._told
+            if monotonic() - read_at < CACHE_SECONDS:
+                return able
+        able = [ability_of(worker) for worker in self.present() if worker["kinds"]]
+        with self._lock:
+            if told == self._told:
+                self._able = (monotonic(), able)
+        return able
 
     def _read_others(self) -> None:
         """Read the documents unless that was just done; what is heard here of a worker that is gone is forgotten."""
