@@ -17,7 +17,7 @@ from scheduler.service import Scheduler
 from scheduler.worker_messages import read_request
 from scheduler.worker_tokens import Grant
 from zoo.blobs import BlobMissing, BlobTooLarge
-from zoo.identifiers import is_sha256
+from zoo.identifiers import is_sha256, is_uuid
 from zoo.secrets import WORKER_TOKEN, worker_token
 
 
@@ -51,9 +51,9 @@ def _add_reserve(blueprint: Blueprint, scheduler: Scheduler) -> None:
     def alive() -> Any:
         body = read_body()
         asked, phase = read_request(read_field(body, "about", dict)), read_field(body, "phase", str)
-        if phase not in ("starting", "working"):
-            raise BadMessage(f"{phase[:20]!r} is no phase of a worker.", "See scheduler/contract.py.")
-        job = read_field(body, "job", str, "") if body.get("job") is not None else None
+        job = None if body.get("job") is None else read_field(body, "job", str)
+        if phase not in ("starting", "working") or (job is not None and not is_uuid(job)):
+            raise BadMessage(f"{phase[:20]!r} is no phase, or the job is none.", "See scheduler/contract.py.")
         told = asked.told() | {"kinds": list(_grant().kinds_for(asked)), "token": _grant().name}
         scheduler.workers.says(asked.worker, phase=phase, job=job, **told)
         return jsonify({"draining": scheduler.workers.draining(asked.worker)})
