@@ -76,6 +76,16 @@ SHOWN_EARLY = "overlay.png"
 IDEMPOTENCY_KEY = "Idempotency-Key"
 
 
+# A worker's own token: zsw_<name>_<secret>.
+OWN_TOKEN = "zsw"  # noqa: S105
+
+
+def name_in_token(token: str) -> str:
+    """The worker's name that a token of its own carries, empty for any other token."""
+    prefix, _, rest = token.partition("_")
+    return rest.rpartition("_")[0] if prefix == OWN_TOKEN else ""
+
+
 def path(template: str, **names: str) -> str:
     return PREFIX + template.format(**names)
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scheduler.clock import now
-from scheduler.contract import FINAL_STATES, ReserveRequest
+from scheduler.contract import FINAL_STATES, OWN_TOKEN, ReserveRequest, name_in_token
 from scheduler.fairness import KINDS
 from scheduler.jobs import Body, JobMissing, Jobs, handle_of
 from scheduler.leases import take_away
@@ -30,7 +30,6 @@ log = logging.getLogger(__name__)
 Filters = Mapping[str, Sequence[str | bool]]
 
 COLLECTION = "worker_tokens"
-PREFIX = "zsw"
 SECRET_BYTES = 32
 PAGE = 200
 
@@ -140,13 +139,12 @@ class WorkerTokens:
             except RevisionConflict:
                 raise TokenExists(f"Another token for {name} was made just now.", "Use that one.") from None
         log.info("a token for the worker %s was made", name)
-        return f"{PREFIX}_{name}_{secret}"
+        return f"{OWN_TOKEN}_{name}_{secret}"
 
     def check(self, shown: str) -> Grant:
         """What the token is good for; raises TokenUnknown or TokenRevoked."""
-        prefix, _, rest = shown.partition("_")
-        name, _, secret = rest.rpartition("_")
-        if prefix != PREFIX or not name or not secret or len(shown) > 500 or not shown.isprintable():
+        name, secret = name_in_token(shown), shown.rpartition("_")[2]
+        if not name or not secret or len(shown) > 500 or not shown.isprintable():
             raise TokenUnknown
         try:
             body = self._documents.get(COLLECTION, name).body

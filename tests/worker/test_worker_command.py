@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from plant import Plant
 
-from worker.command import main
+from worker.command import _private, main
 from zoo.errors import UserError
 from zoo.settings import Settings
 
@@ -53,6 +53,35 @@ def test_a_wrong_token_ends_the_worker(lasting_plant: Plant, tmp_path: Path) -> 
     answer = run(*options, ZOOSCOPE_WORKER_TOKEN="guessed")
     assert answer.returncode == 2
     assert answer.stderr.splitlines()[-1].startswith("zooscope: The worker's token is not right.")
+
+
+def test_a_worker_elsewhere_without_a_token_is_told_how_to_get_one(tmp_path: Path) -> None:
+    answer = run("--data", str(tmp_path), "--server", "http://127.0.0.1:1")
+    assert answer.returncode == 2
+    assert answer.stderr.startswith("zooscope: This worker has no token. Give it in ZOOSCOPE_WORKER_TOKEN;")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_worker_is_called_as_its_token_is(lasting_plant: Plant, tmp_path: Path) -> None:
+    token = lasting_plant.scheduler.worker_tokens.make("lab-7")
+    lasting_plant.scheduler.worker_tokens.revoke("lab-7")
+    options = ["--data", str(tmp_path), "--server", lasting_plant.server, "--device", "cpu"]
+    answer = run(*options, ZOOSCOPE_WORKER_TOKEN=token)
+    assert answer.returncode == 2
+    assert answer.stderr.splitlines()[-1].startswith("zooscope: The token of the worker lab-7 was revoked on ")
+    assert (tmp_path / "workers" / "lab-7").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("server", "private"),
+    [
+        ("https://zooscope.example", True), ("http://127.0.0.1:8080", True), ("http://[::1]:8080", True),
+        ("http://localhost:8080", True), ("http://zooscope.example", False), ("http://10.0.0.3:8080", False),
+        ("http://127.0.0.1.example", False),
+    ],
+)  # fmt: skip
+def test_a_token_sent_unencrypted_is_warned_of(server: str, private: bool) -> None:
+    assert _private(server) is private
 
 
 def test_supervisor_and_watchdog_start_without_tensorflow() -> None:
