@@ -21,6 +21,11 @@ def large(app: Flask, tmp_path: Path) -> str:
     return str(parts.catalogue.publish(package)["id"])
 
 
+def test_the_models_page_says_what_it_needs(client: FlaskClient, large: str) -> None:
+    assert "<dt>Needs</dt><dd>a GPU with 20 GB</dd>" in client.get(f"/models/{large}").text
+    assert "<dt>Needs</dt>" not in client.get("/models/cells").text
+
+
 def online(app: Flask, name: str, facts: WorkerFacts) -> None:
     """A worker of these facts asks for a job and finds none."""
     app.extensions["zooscope"].scheduler.reserve(ReserveRequest(name, timeout_seconds=0.0, facts=facts))
