@@ -192,7 +192,11 @@ class Etas:
 
     def _look(self, since: float) -> _Picture:
         """A picture not older than `since`, seconds since the epoch, or about as fresh as may be."""
-        with self._lock:
+        if not self._lock.acquire(blocking=self._picture is None):
+            # While another thread takes the next one, the last must do.
+            assert self._picture is not None
+            return self._picture
+        try:
             time = monotonic()
             self._allowance = min(BUSY_SECONDS, self._allowance + BUSY_PART * (time - self._allowed_at))
             self._allowed_at = time
@@ -202,6 +206,8 @@ class Etas:
                 self._picture = picture = self._take()
                 self._allowance -= monotonic() - time
             return picture
+        finally:
+            self._lock.release()
 
     def _take(self) -> _Picture:
         picture = _Picture(monotonic(), now(), paused=self._paused())

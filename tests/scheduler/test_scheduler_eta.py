@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from scheduler_parts import Parts, Worker
 
 from scheduler import clock, eta
@@ -102,6 +105,19 @@ def test_a_running_job_comes_nearer_to_its_end_and_past_it_is_told_late(
     assert eta_of(parts, first).end_s == pytest.approx(20.0), "as its progress says"
 
 
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.sampled_from("abc"), min_size=1, max_size=7))
+def test_jobs_are_handed_out_in_the_order_that_was_told(parts: Parts, worker: Worker, owners: list[str]) -> None:
+    online(parts, "w1")
+    uuids = [parts.submit(owner, estimate_seconds=2.0) for owner in owners]
+    told = sorted(uuids, key=lambda uuid: eta_of(parts, uuid).start_s or 0.0)
+    for uuid in told:
+        claim = worker.reserve(1.0)
+        assert claim is not None
+        assert claim.uuid == uuid
+        parts.scheduler.cancel(uuid)
+
+
 def test_loading_is_told_only_where_the_model_is_not_loaded(parts: Parts, hands: Hands) -> None:
     uuid = parts.submit(estimate_seconds=3.0, load_seconds=5.0)
     parts.scheduler.workers.waiting("cold", device="cpu", models=[])
@@ -170,6 +186,29 @@ def test_a_job_newer_than_the_picture_is_told_all_the_same(parts: Parts, hands: 
     uuids = [parts.submit(estimate_seconds=3.0) for _ in range(3)]
     told = [etas.of(parts.job(uuid), parts.scheduler.place(uuid)) for uuid in uuids]
     assert told == [Eta(3.0 * place, 3.0 * place + 3.0, 1) for place in (1, 2, 3)]
+
+
+def test_nobody_waits_for_a_picture_that_another_takes(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    online(parts, "w1")
+    uuid = parts.submit(estimate_seconds=3.0)
+    etas = fresh(parts)
+    assert etas.of(parts.job(uuid)) == Eta(pytest.approx(0.0), pytest.approx(3.0), 1)
+    taking, go_on = threading.Event(), threading.Event()
+    take = etas._take
+
+    def take_slowly() -> Any:
+        taking.set()
+        go_on.wait(10)
+        return take()
+
+    monkeypatch.setattr(etas, "_take", take_slowly)
+    newer = parts.submit("ben", estimate_seconds=3.0)
+    other = threading.Thread(target=etas.of, args=(parts.job(newer),))
+    other.start()
+    assert taking.wait(10)
+    assert etas.of(parts.job(uuid)) is not None
+    go_on.set()
+    other.join()
 
 
 def test_a_pause_is_waited_for(parts: Parts, hands: Hands) -> None:
