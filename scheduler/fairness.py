@@ -11,12 +11,12 @@ from __future__ import annotations
 import threading
 
 from scheduler.jobs import Jobs
-from zoo.documents import Query
 
 # What a person waits for comes first, pieces of a data set last.
 KINDS = ("preview", "check", "evaluate", "train", "run")
 TURNS_PER_KIND = 2**24
 STRIPES = 64
+TURN = "queue.priority"
 
 
 class Turns:
@@ -40,16 +40,8 @@ def base(kind: str) -> int:
 def next_priority(jobs: Jobs, kind: str, owner: str) -> int:
     """The priority of a job that `owner` submits now."""
     first = base(kind)
-    served = _outermost(jobs, {"state": ["queued"], "kind": [kind]}, last=False, otherwise=first)
+    served = jobs.edge(TURN, False, state=["queued"], kind=[kind])
     # State by state, because each is one look into an index, however many jobs there are.
-    mine = max(
-        _outermost(jobs, {"state": [state], "kind": [kind], "owner": [owner]}, last=True, otherwise=-1)
-        for state in ("queued", "running")
-    )
-    return min(max(served, mine + 1), first + TURNS_PER_KIND - 1)
-
-
-def _outermost(jobs: Jobs, filters: dict[str, list[str]], *, last: bool, otherwise: int) -> int:
-    query = Query(filters=filters | {"deleted": [False]}, sort="queue.priority", descending=last, size=1, count_limit=0)
-    found = jobs.search(query).items
-    return int(found[0].body["queue"]["priority"]) if found else otherwise
+    mine = [jobs.edge(TURN, True, state=[state], kind=[kind], owner=[owner]) for state in ("queued", "running")]
+    after = max((int(turn) for turn in mine if turn is not None), default=-1) + 1
+    return min(max(first if served is None else int(served), after), first + TURNS_PER_KIND - 1)

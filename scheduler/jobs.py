@@ -221,6 +221,10 @@ class Jobs:
         """How many jobs have one of the values in each of these fields."""
         return self.search(Query(filters=filters | {"deleted": [False]}, size=0)).total
 
+    def edge(self, field: str, last: bool, **filters: list[Any]) -> Any:
+        """The least or the greatest (`last`) value of a field in the jobs that pass the filters; None without any."""
+        return self._documents.edge(COLLECTION, field, filters | {"deleted": [False]}, last)
+
     def any(self, **filters: list[Any]) -> bool:
         """Whether there is a job with one of the values in each of these fields."""
         return self.search(Query(filters=filters | {"deleted": [False]}, size=0, count_limit=1)).total > 0

@@ -115,6 +115,9 @@ class DiskBlobs:
 
     def size(self, sha256: str) -> int:
         """Bytes of a blob; raises `BlobMissing`."""
+        if is_sha256(sha256):
+            with contextlib.suppress(FileNotFoundError):
+                return self._place(sha256).stat().st_size
         return self.path(sha256).stat().st_size
 
     def path(self, sha256: str) -> Path:

@@ -162,6 +162,11 @@ class Fields:
                 raise DocumentInvalid(f"The field {path} is declared to have one value, and is given a list.")
 
 
+def first_value(page: Page, field: str) -> Scalar | None:
+    """A field of the first document of a page, None without one."""
+    return value_at(page.items[0].body, field.split(".")) if page.items else None
+
+
 class Documents(Protocol):
     """Thread-safe, and shared by processes. Every method may raise `DocumentsUnavailable`; writes `DiskFull` too."""
 
@@ -189,6 +194,14 @@ class Documents(Protocol):
 
     def search(self, collection: str, query: Query) -> Page:
         """The documents a query finds; raises `BadQuery`. A collection nothing was stored in is empty."""
+
+    def edge(
+        self, collection: str, field: str, filters: Mapping[str, Sequence[Scalar]], last: bool = False
+    ) -> Scalar | None:
+        """The least value of a field of one value in the documents that pass the filters, or the greatest (`last`).
+
+        What a search sorted by the field finds first, at less cost: None when none has it.
+        """
 
     def close(self) -> None:
         """Give everything back; the engine is not used afterwards."""

@@ -15,7 +15,7 @@ import hashlib
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from elasticsearch import ApiError, BadRequestError, ConflictError, Elasticsearch, NotFoundError, TransportError
@@ -28,9 +28,11 @@ from zoo.documents import (
     Page,
     Query,
     RevisionConflict,
+    Scalar,
     Stored,
     check_collection,
     conflict,
+    first_value,
     missing,
 )
 from zoo.elasticsearch_search import page_of, request_of
@@ -170,6 +172,12 @@ class ElasticDocuments:
             except BadRequestError as error:
                 raise DocumentsUnavailable("The search could not be carried out.", "Use fewer words.") from error
         return page_of(query, found.body)
+
+    def edge(
+        self, collection: str, field: str, filters: Mapping[str, Sequence[Scalar]], last: bool = False
+    ) -> Scalar | None:
+        query = Query(filters=filters, sort=field, descending=last, size=1, count_limit=0)
+        return first_value(self.search(collection, query), field)
 
     def close(self) -> None:
         self.client.close()

@@ -13,7 +13,7 @@ from __future__ import annotations
 import fcntl
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,11 @@ from zoo.documents import (
     Fields,
     Page,
     Query,
+    Scalar,
     Stored,
     check_collection,
     conflict,
+    first_value,
     missing,
 )
 from zoo.identifiers import new_uuid
@@ -159,6 +161,8 @@ class SqliteDocuments:
         query.check()
         declared = self._declared.get(collection)
         with self._sqlite.reading() as connection:
+            if declared is not None and not query.size and not query.facets:
+                return declared.search(connection, query)
             # One transaction, so that items, total and facets are of the same moment.
             connection.execute("BEGIN")
             try:
@@ -170,6 +174,17 @@ class SqliteDocuments:
                 return run_query(connection, collection, query)
             finally:
                 connection.execute("ROLLBACK")
+
+    def edge(
+        self, collection: str, field: str, filters: Mapping[str, Sequence[Scalar]], last: bool = False
+    ) -> Scalar | None:
+        query = Query(filters=filters, sort=field, descending=last, size=1, count_limit=0)
+        declared = self._declared.get(collection)
+        if declared is None:
+            return first_value(self.search(collection, query), field)
+        query.check()
+        with self._sqlite.reading() as connection:
+            return declared.edge(connection, query)
 
     def close(self) -> None:
         """Close every connection; one that a thread still uses is closed when that thread is done with it."""

@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from zoo.document_fields import MAXIMUM_VALUE, DocumentInvalid, spelling, value_at
-from zoo.documents import MAXIMUM_FACET_VALUES, SCORE, Fields, Page, Query, Stored
+from zoo.documents import MAXIMUM_FACET_VALUES, SCORE, Fields, Page, Query, Scalar, Stored
 
 Cell = str | int | float | None
 # Stands for no value in a count, which a key of a table cannot hold.
@@ -132,6 +132,18 @@ class DeclaredCollection:
         total = self._total(connection, query, where, parameters)
         items = self._items(connection, query, where, parameters) if query.size else []
         return Page(items, total, {path: self._facet(connection, query, path) for path in query.facets})
+
+    def edge(self, connection: sqlite3.Connection, query: Query) -> Scalar | None:
+        """The value of the field that the query sorts by in the first document that it finds and that has one."""
+        self.fields.check_query(self.collection, query)
+        where, parameters = self._where(query)
+        column, order = f'f."{query.sort}"', " DESC" if query.descending else ""
+        found = connection.execute(
+            f"SELECT {column} FROM {self._table} AS f WHERE {where} AND {column} IS NOT NULL "
+            f"ORDER BY {column}{order} LIMIT 1",
+            parameters,
+        ).fetchone()
+        return None if found is None else found[0]
 
     def _where(self, query: Query, leaving_out: str | None = None) -> tuple[str, list[Any]]:
         """The condition of a query, without the filter on the field `leaving_out`, and its parameters."""

@@ -37,8 +37,11 @@ class _Write(Generic[T]):
         self.value: T | None = None
         self.error: Exception | None = None
 
-    def run(self, connection: sqlite3.Connection) -> None:
-        """Do it within the transaction; if it fails, only its own changes are undone."""
+    def run(self, connection: sqlite3.Connection, alone: bool) -> None:
+        """Do it within the transaction; if it fails, only its own changes are undone, or all when it is alone there."""
+        if alone:
+            self.value = self.act(connection)
+            return
         connection.execute("SAVEPOINT one")
         try:
             self.value = self.act(connection)
@@ -143,7 +146,7 @@ class SqliteFile:
         connection.execute("BEGIN IMMEDIATE")
         try:
             for write in batch:
-                write.run(connection)
+                write.run(connection, alone=len(batch) == 1)
             connection.execute("COMMIT")
         finally:
             if connection.in_transaction:

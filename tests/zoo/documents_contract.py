@@ -229,6 +229,12 @@ class DocumentsContract:
         assert (len(page.items), page.total) == (2, 1)
         assert models.search("models", Query(count_limit=0)).total == 0
 
+    def test_the_edges_of_a_field(self, models: Documents) -> None:
+        assert models.edge("models", "pixel_size_um", {}) == 0.0046
+        assert models.edge("models", "pixel_size_um", {"tags": ["em"]}, last=True) == 1
+        assert models.edge("models", "pixel_size_um", {"tags": ["none"]}) is None
+        assert models.edge("models", "absent", {}, last=True) is None
+
     def test_an_empty_collection_is_empty(self, documents: Documents) -> None:
         assert documents.search("models", Query(text="a", facets=["tags"])) == Page([], 0, {"tags": {}})
 

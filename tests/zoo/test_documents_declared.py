@@ -63,6 +63,17 @@ def test_totals_follow_every_change(documents: SqliteDocuments) -> None:
     assert totals(documents) == 5
 
 
+def test_edges_are_those_of_the_documents(documents: SqliteDocuments) -> None:
+    for number in range(6):
+        documents.create("jobs", f"j{number}", body(number))
+    documents.create("jobs", "without", body(0) | {"queue": {}})
+    assert documents.edge("jobs", "queue.priority", {"state": ["queued"]}) == 0
+    assert documents.edge("jobs", "queue.priority", {"owner": ["o1"]}, last=True) == 4
+    assert documents.edge("jobs", "queue.priority", {"owner": ["nobody"]}) is None
+    with pytest.raises(DocumentInvalid):
+        documents.edge("jobs", "colour", {})
+
+
 def test_no_row_of_a_count_stays_behind(documents: SqliteDocuments, file: Path) -> None:
     for number in range(5):
         documents.create("jobs", f"j{number}", body(number))
