@@ -38,7 +38,7 @@ class Size:
     pause: float
 
 
-FULL = Size(workers=1000, users=100, bursts=70, jobs=45, seconds=900.0, pause=45.0)
+FULL = Size(workers=1000, users=100, bursts=70, jobs=30, seconds=900.0, pause=45.0)
 QUICK = Size(workers=12, users=6, bursts=4, jobs=12, seconds=300.0, pause=30.0)
 
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from benchmarks.simulation.broker import SimulatedBroker
 from benchmarks.simulation.clock import SimulatedClock
 from benchmarks.simulation.queue import SimulatedQueue
+from scheduler.contract import FINAL_STATES
 from scheduler.service import Scheduler
 from zoo.blobs import Blob, DiskBlobs
+from zoo.documents import Query, Stored
 from zoo.documents_sqlite import SqliteDocuments
 from zoo.settings import Settings
 
+SHARED_MEMORY = Path("/dev/shm")
 WRITES = ("create", "replace", "delete")
 
 
@@ -32,10 +35,15 @@ class Fuse:
         self.dead = False
         self._left: int | None = None
         self._after = False
+        self._then: Callable[[], None] = self._die
 
-    def arm(self, steps: int, after: bool) -> None:
-        """Die at the step after so many, just before it or just after it."""
-        self._left, self._after = steps, after
+    def arm(self, steps: int, after: bool, then: Callable[[], None] | None = None) -> None:
+        """Die, or do something else, at the step after so many, just before it or just after it."""
+        self._left, self._after, self._then = steps, after, then or self._die
+
+    def _die(self) -> None:
+        self.dead = True
+        raise Crash
 
     def disarm(self) -> None:
         self._left = None
@@ -48,13 +56,13 @@ class Fuse:
         if self._left is not None:
             self._left -= 1
             burns = self._left < 0
-        if burns and not self._after:
-            self.dead = True
-            raise Crash
-        yield
         if burns:
-            self.dead = True
-            raise Crash
+            self._left = None
+        if burns and not self._after:
+            self._then()
+        yield
+        if burns and self._after:
+            self._then()
 
 
 class MortalDocuments:
@@ -125,6 +133,30 @@ class World:
         if not self.broker.running:
             self.broker.start()
         self.broker.cut_in = None
+
+    def all(self, collection: str) -> list[Stored]:
+        return self.documents.search(collection, Query(size=200)).items
+
+    def entries_wait(self) -> bool:
+        """A clock set back leaves entries behind that are looked at, and deleted, when it has caught up."""
+        return any(state != "buried" for _, state, _ in self.broker.bodies())
+
+    def check_nothing_is_left(self, *other_blobs: str) -> None:
+        """Every job is over, and nothing is there but what it needs, an entry if it is buried, and `other_blobs`."""
+        stored, wanted = self.all("jobs"), set(other_blobs)
+        for one in stored:
+            assert one.body["state"] in FINAL_STATES, one
+            assert one.body["lease"] is None, one
+            assert not one.body["garbage"], one
+            assert not one.body["deleted"], one
+            wanted.update(one.body["blobs"])
+        buried = [one.id.encode() for one in stored if one.body["buried"]]
+        for tube, state, body in self.broker.bodies():
+            assert state == "buried", (tube, state, body)
+            assert any(uuid in body for uuid in buried), (tube, state, body)
+        assert not self.all("job_logs")
+        files = {path.name for path in self.settings.blobs_folder.glob("??/*")}
+        assert files - set(other_blobs) == wanted - set(other_blobs)
 
     def close(self) -> None:
         for scheduler in self.schedulers:
