@@ -5,7 +5,6 @@ The document is the truth about a job; its queue entry only says that there is s
 
 from __future__ import annotations
 
-import copy
 import itertools
 import logging
 from collections.abc import Callable, Mapping
@@ -191,7 +190,7 @@ class Jobs:
         """
         for _ in range(MAXIMUM_TRIES):
             stored, known = known or self.get_any(uuid), None
-            body = copy.deepcopy(stored.body)
+            body = _copied(stored.body)
             if transition(body) is False:
                 return stored
             _account_blobs(body)
@@ -243,6 +242,13 @@ class Jobs:
         alike = {"queue.priority": (priority, priority), "created_at": (None, body["created_at"])}
         count += self.search(Query(filters=waiting, ranges=alike, size=0, count_limit=FARTHEST_PLACE)).total
         return min(max(0, count - 1), FARTHEST_PLACE)
+
+
+def _copied(value: Any) -> Any:
+    """A deep copy of what JSON can say: several times quicker than that of what anything can say."""
+    if isinstance(value, dict):
+        return {key: _copied(part) for key, part in value.items()}
+    return [_copied(part) for part in value] if isinstance(value, list) else value
 
 
 def _lasts(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:

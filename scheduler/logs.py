@@ -124,7 +124,7 @@ class Logs:
             return
 
     def _move(self, uuid: str) -> None:
-        if _tube(uuid) in self._queue.tubes():
+        if self._queue.has_tube(_tube(uuid)):
             with self._queue.emptying(_tube(uuid)) as chunks:
                 text = _joined(uuid, chunks)
                 if text:

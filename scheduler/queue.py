@@ -254,6 +254,14 @@ class Queue:
     def stats(self) -> dict[str, Any]:
         return dict(self.run(lambda connection: connection.client.stats()))
 
+    def has_tube(self, tube: str) -> bool:
+        """Whether there is such a tube, however many others there are."""
+        try:
+            self.run(lambda connection: connection.client.stats_tube(tube))
+        except greenstalk.NotFoundError:
+            return False
+        return True
+
     def tubes(self) -> list[str]:
         return list(self.run(lambda connection: connection.client.tubes()))
 

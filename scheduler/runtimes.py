@@ -133,7 +133,7 @@ class Runtimes:
                 continue
             body: dict[str, Any] = {"observations": [*stored.body["observations"], observed][-KEPT:]}
             with contextlib.suppress(RevisionConflict, DocumentMissing):
-                self._documents.replace(COLLECTION, key, body, stored.revision)
+                self._documents.replace(COLLECTION, key, body, stored.revision, lasting=False)
                 return
 
 

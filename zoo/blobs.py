@@ -68,6 +68,8 @@ class DiskBlobs:
         self.free_disk_bytes = free_disk_bytes
         self._incoming = self.folder / INCOMING
         self._incoming.mkdir(parents=True, exist_ok=True)
+        # Folders of which this process knows that they themselves are on the disk.
+        self._synced: set[Path] = set()
         self.remove_stale()
 
     def put(
@@ -185,21 +187,32 @@ class DiskBlobs:
                 check_free(self.folder, len(chunk), self.free_disk_bytes)
                 digest.update(chunk)
                 out.write(chunk)
-            out.flush()
-            os.fsync(out.fileno())
         return Blob(digest.hexdigest(), size)
 
     def _publish(self, temporary: Path, sha256: str) -> None:
         place = self._place(sha256)
         place.parent.mkdir(exist_ok=True)
-        # Renamed even onto a blob that is there already: that repairs a damaged one.
+        # Renamed even onto a blob that is there already: that repairs a damaged one. A good one must not be replaced by
+        # one that a power cut may still cut short.
+        if there := place.exists():
+            _sync(temporary)
         temporary.replace(place)
-        _sync_folder(place.parent)
-        _sync_folder(self.folder)
+        try:
+            # After the renaming, because a journal takes both to the disk at once: the folder then costs little more.
+            _sync(place)
+            _sync(place.parent)
+            if place.parent not in self._synced:
+                _sync(self.folder)
+                self._synced.add(place.parent)
+        except OSError:
+            if not there:
+                place.unlink(missing_ok=True)
+            raise
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    """Wait until a file's bytes, or a folder's entries, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
