@@ -18,7 +18,16 @@ from typing import Any
 
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, precondition, rule
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    multiple,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from job_model import ATTEMPTS, CLAIM_SECONDS, ERT_SECONDS, Seen
 from mortal_scheduler import SHARED_MEMORY, Crash, World
 
@@ -418,7 +427,12 @@ def _refused(answer: Any) -> bool:
 
 # The same examples every time, so that the suite stays the same; `ZOOSCOPE_TEST_EXAMPLES=2000` looks for new ones.
 EXAMPLES = os.environ.get("ZOOSCOPE_TEST_EXAMPLES")
-TestScheduler = SchedulerMachine.TestCase
-TestScheduler.settings = hypothesis_settings(
-    max_examples=int(EXAMPLES or 20), stateful_step_count=40, derandomize=EXAMPLES is None, deadline=None
-)
+
+
+def test_anything_in_any_order_with_faults_between_any_two_steps() -> None:
+    run_state_machine_as_test(
+        SchedulerMachine,
+        settings=hypothesis_settings(
+            max_examples=int(EXAMPLES or 20), stateful_step_count=40, derandomize=EXAMPLES is None, deadline=None
+        ),
+    )
