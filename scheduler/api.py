@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import select
 import socket
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from scheduler.service import Scheduler
 from scheduler.worker_messages import read_request
 from scheduler.worker_tokens import Grant
 from zoo.blobs import BlobMissing, BlobTooLarge
+from zoo.errors import ZooscopeError
 from zoo.identifiers import is_sha256, is_uuid
 from zoo.secrets import WORKER_TOKEN, worker_token
 
@@ -41,10 +43,16 @@ def _add_reserve(blueprint: Blueprint, scheduler: Scheduler) -> None:
     def reserve() -> Any:
         asked, grant = read_request(read_body()), _grant()
         asked = replace(asked, capabilities=grant.kinds_for(asked))
+        hung_up = _hung_up(request.environ)
         try:
-            claim = scheduler.reserve(asked, _hung_up(request.environ), grant.name)
+            claim = scheduler.reserve(asked, hung_up, grant.name)
         except Draining as draining:
             return "", 204, {contract.DRAINING_HEADER: draining.message}
+        if claim is not None and hung_up():
+            # It went while the claim was made: the job is handed back at once rather than when its time is up.
+            with contextlib.suppress(ZooscopeError):
+                scheduler.attempts.release(claim.uuid, claim.lease)
+            claim = None
         return ("", 204) if claim is None else jsonify(claim.to_json())
 
     @blueprint.post(contract.ALIVE)

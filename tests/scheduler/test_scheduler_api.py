@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from scheduler_parts import Parts, Worker
 
 from scheduler import contract
 from scheduler.api import _hung_up
+from scheduler.claims import Claims
+from scheduler.jobs import handle_of
 from scheduler.messages import BODY_BYTES
 from zoo.settings import BadSetting, Settings
 
@@ -110,6 +113,32 @@ def test_a_workers_failure_is_shown_within_bounds(parts: Parts, worker: Worker) 
     worker.say(contract.FAIL, claim, code="<b>", message="x" * 5000, hint="", retry=False)
     error = parts.job(uuid)["error"]
     assert (error["code"], len(error["message"])) == ("failed", 2000)
+
+
+def test_a_job_claimed_for_a_worker_that_hangs_up_meanwhile_is_handed_back_at_once(
+    parts: Parts, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uuid = parts.submit(estimate_seconds=30.0)
+    ours, theirs = socket.socketpair()
+    believe = Claims.believe
+
+    def hang_up(*arguments: Any) -> Any:
+        theirs.close()
+        return believe(*arguments)
+
+    monkeypatch.setattr(Claims, "believe", hang_up)
+    request = contract.ReserveRequest("w1", timeout_seconds=5.0).to_json()
+    headers = {"Authorization": f"Bearer {worker.token}"}
+    with ours:
+        answer = worker.client.post(
+            contract.path(contract.RESERVE), json=request, headers=headers, environ_base={"gunicorn.socket": ours}
+        )
+    assert answer.status_code == 204
+    job = parts.job(uuid)
+    assert (job["state"], job["attempt"], job["lease"]) == ("queued", 0, None)
+    handle = handle_of(job)
+    assert handle is not None
+    assert parts.scheduler._queue.state(handle, uuid) == "ready"
 
 
 def test_a_worker_that_hung_up_gets_no_job(parts: Parts) -> None:

@@ -14,6 +14,7 @@ import pytest
 from plant import Plant, until
 
 from scheduler.contract import RESULT_FILES
+from scheduler.jobs import handle_of
 
 ERT = 3.0  # the floor in plant.SHORT, which every job here gets
 MARGIN = 2.0  # what the issue allows beyond a lease
@@ -232,6 +233,7 @@ def test_told_to_end_a_worker_hands_its_job_back_at_once(plant: Plant) -> None:
     assert psutil.wait_procs(parts, 5)[1] == []
     job = plant.job(uuid)
     assert (job["state"], job["attempt"]) == ("queued", 0)
+    assert plant.scheduler._queue.state(handle_of(job), uuid) == "ready", "released without a delay"
     plant.worker("second")
     assert plant.until_state(uuid, "done")["attempt"] == 1
 
