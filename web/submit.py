@@ -21,15 +21,20 @@ from zoo.planes import cut_crop
 from zoo.preview_settings import resolve
 
 
-def submit(request: Request, rerun_of: str | None = None) -> list[dict[str, Any]]:
+def submit(request: Request, rerun_of: str | None = None, key: str | None = None) -> list[dict[str, Any]]:
     """A job per model, all or none; returns the job documents. `rerun_of` is the job whose request this one changes.
 
-    Raises UserErrors, and Unavailable without a queue.
+    The same request under the same idempotency `key` makes its jobs once. Raises UserErrors, and Unavailable without a
+    queue.
     """
     checked = [check_model(request, model, version) for model, version in request.models]
     # Models that take as many planes share a crop.
     crops = {frames: encode_crop(_cut(request, frames)) for frames in {one.frames for one in checked}}
-    return _queue([(crops[one.frames], replace(_job_request(request, one), rerun_of=rerun_of)) for one in checked])
+    jobs = [(one.frames, replace(_job_request(request, one), rerun_of=rerun_of)) for one in checked]
+    if key is not None:
+        uuid_for = service().scheduler.uuid_for
+        jobs = [(frames, replace(job, uuid=uuid_for(job.owner, key, i))) for i, (frames, job) in enumerate(jobs)]
+    return _queue([(crops[frames], job) for frames, job in jobs])
 
 
 def rerun(job: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:

@@ -39,6 +39,22 @@ def test_a_job_view_says_where_it_is(client: FlaskClient) -> None:
     assert client.get(f"/api/v1/jobs/{first['uuid']}").get_json()["uuid"] == first["uuid"]
 
 
+def test_a_submission_sent_again_under_its_key_makes_no_second_job(client: FlaskClient) -> None:
+    body = {"image": upload(client)["id"], "models": ["cells", "grey"]}
+
+    def post(key: str, **changes: Any) -> Any:
+        return client.post("/api/v1/jobs", json=body | changes, headers={"Idempotency-Key": key})
+
+    first, again, other = post("my-first-key"), post("my-first-key"), post("my-other-key")
+    assert [answer.status_code for answer in (first, again, other)] == [201, 201, 201]
+    uuids = [[job["uuid"] for job in answer.get_json()["jobs"]] for answer in (first, again, other)]
+    assert uuids[0] == uuids[1]
+    assert len({*uuids[0], *uuids[2]}) == 4
+    assert client.get("/api/v1/jobs").get_json()["total"] == 4
+    assert error_of(post("my-first-key", roi=[0, 0, 8, 8])) == (409, "key-reused")
+    assert error_of(post("short")) == (400, "bad-idempotency-key")
+
+
 def test_several_models_share_one_input(client: FlaskClient) -> None:
     body = {"image": upload(client)["id"], "models": ["cells", {"id": "grey", "version": "1.0.0"}]}
     jobs = client.post("/api/v1/jobs", json=body).get_json()["jobs"]

@@ -7,6 +7,7 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
+from scheduler.contract import IDEMPOTENCY_KEY
 from scheduler.jobs import JobMissing
 from web import json_body, previews, submit, visitors
 from web.api import query
@@ -36,7 +37,8 @@ def own_job(uuid: str) -> dict[str, Any]:
 def create_jobs() -> Any:
     body = json_body.read(request, previews.FIELDS, {"image", "models"})
     visitors.visitor()
-    jobs = submit.submit(previews.read_request(body), _earlier(body.get("rerun_of")))
+    key = request.headers.get(IDEMPOTENCY_KEY)
+    jobs = submit.submit(previews.read_request(body), _earlier(body.get("rerun_of")), key)
     return jsonify({"jobs": [view_here(job) for job in jobs]}), 201
 
 

@@ -47,6 +47,10 @@ PARAMETERS: dict[str, tuple[dict[str, Any], str]] = {
     "tags": ({"type": "array", "items": {"type": "string"}}, "Only models with one of these tags."),
     "licence": ({"type": "array", "items": {"type": "string"}}, "Only models under one of these licences."),
     "Last-Event-ID": ({"type": "string"}, "The last event seen, sent by browsers that reconnect."),
+    "Idempotency-Key": (
+        {"type": "string", "minLength": 8, "maxLength": 200},
+        "A random key: the same request sent again under it, because no answer came, makes no second job.",
+    ),
 }
 # method, path, summary, {status: (what, schema or media type)}, query parameters, further errors
 Operation = tuple[str, str, str, dict[int, tuple[str, str]], tuple[str, ...], tuple[int, ...]]
@@ -80,7 +84,7 @@ OPERATIONS: tuple[Operation, ...] = (
      {200: ("The tile.", "image/png")}, ("channels", "low", "high"), (400, 403, 404)),
     ("post", "/estimates", "How long previews would take, and how well models suit the image.",
      {200: ("An item per model.", "Estimates")}, (), (400, 403, 404)),
-    ("post", "/jobs", "Run previews: a job per model.", {201: ("The jobs.", "Jobs")}, (),
+    ("post", "/jobs", "Run previews: a job per model.", {201: ("The jobs.", "Jobs")}, ("Idempotency-Key",),
      (400, 403, 404, 409, 429, 503)),
     ("get", "/jobs", "The jobs of this visitor, newest first.", {200: ("Jobs.", "JobPage")}, ("page", "size"), (400,)),
     ("get", "/jobs/{uuid}", "One job.", JOB, (), (404,)),
@@ -121,7 +125,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
     method, path, summary, answers, queries, errors = operation
     in_path = [part.split("}")[0] for part in path.split("{")[1:]]
     parameters = [_parameter(name, "path") for name in in_path]
-    parameters += [_parameter(name, "header" if name.istitle() else "query") for name in queries]
+    parameters += [_parameter(name, "header" if name[0].isupper() else "query") for name in queries]
     responses = {str(status): _answer(what, kind) for status, (what, kind) in answers.items()}
     responses |= {str(status): _answer(ERRORS[status], "Error") for status in errors}
     found: dict[str, Any] = {

@@ -1,5 +1,5 @@
 /** The try page: image, region, models, settings; all of it in the address, so that a reload loses nothing. */
-import { api } from "./api.js";
+import { api, apiOnce } from "./api.js";
 import { $, $$, h, pageData, settled, showError } from "./dom.js";
 import { imageStep } from "./image_step.js";
 import { Roi } from "./roi.js";
@@ -177,7 +177,7 @@ async function run() {
   $("#run").disabled = true;
   const jobs = [];
   try {
-    for (const json of requests(chosen())) jobs.push(...(await api("/jobs", { json })).jobs);
+    for (const json of requests(chosen())) jobs.push(...(await apiOnce("/jobs", json)).jobs);
     location.assign(jobs.length === 1 ? jobs[0].links.page : "/mine");
   } catch (error) {
     place(error);
