@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from skimage.draw import polygon
 
-from worker.heads.star_convex import decode_star_convex, polygon_areas, suppressed
+from worker.heads.star_convex import KEPT, Polygons, decode_star_convex, polygon_areas, settled
 
 RAYS = 32
 Ellipse = tuple[float, float, float, float, float]
@@ -122,9 +122,9 @@ def test_overlap_decides_who_stays(away: float, stay: int) -> None:
     radii = np.full((2, RAYS), 10.0)
     shared = 2 * 100 * np.arccos(away / 20) - away / 2 * np.sqrt(400 - away**2)
     exact = shared / (2 * np.pi * 100 - shared)
-    assert len(suppressed(centres, radii, exact - 0.03)) == 1
-    assert len(suppressed(centres, radii, exact + 0.03)) == 2
-    assert len(suppressed(centres, radii, 0.4)) == stay
+    found = Polygons(centres.astype(np.int64), centres, radii, np.ones(2, np.float32))
+    for overlap, many in ((exact - 0.03, 1), (exact + 0.03, 2), (0.4, stay)):
+        assert (settled(found, overlap) == KEPT).sum() == many
 
 
 @given(st.lists(st.floats(0.5, 20), min_size=5, max_size=12))

@@ -299,6 +299,52 @@ def test_boxes_are_those_of_the_preview_in_memory(
     assert {row["class"] for row in rows} == {"a", "b"}
 
 
+def polygons_file(path: Path, stride: int, rays: int) -> Path:
+    """A probability and the lengths of rays, every `stride` pixels, that follow the image."""
+    import keras
+
+    image = now = keras.Input((None, None, 1))
+    now = keras.layers.Conv2D(1, 7, padding="same", name="smooth")(now)
+    now = keras.layers.AveragePooling2D(stride)(now)
+    probability = keras.layers.Conv2D(1, 1, activation="sigmoid", name="probability")(now)
+    lengths = keras.layers.Conv2D(rays, 1, activation="relu", name="rays")(now)
+    net = keras.Model(image, keras.layers.Concatenate()([probability, lengths]))
+    net.get_layer("smooth").set_weights([np.full((7, 7, 1, 1), 1 / 49), np.zeros(1)])
+    net.get_layer("probability").set_weights([np.full((1, 1, 1, 1), 8.0), np.array([-4.0])])
+    steep = np.linspace(3, 6, rays).reshape(1, 1, 1, rays)
+    net.get_layer("rays").set_weights([steep, np.full(rays, 0.5)])
+    net.save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("stride", "given"),
+    [
+        (1, {"tile_px": 90}),
+        (2, {"tile_px": 64, "overlap": 0.2, "minimum_area_px": 40}),
+        (2, {"tile_px": 128, "pixel_size": PixelSize(0.7, 0.65)}),
+        (1, {"tile_px": 128, "pixel_size": PixelSize(0.4, 0.4), "minimum_area_px": 3}),
+    ],
+)
+def test_polygons_are_those_of_the_preview_in_memory(
+    images: dict[str, Path], models: Any, tmp_path: Path, stride: int, given: dict[str, Any]
+) -> None:
+    head = {
+        "kind": "star-convex", "probability": 0, "rays": list(range(1, 9)), "stride": stride, "threshold": 0.5,
+        "overlap": 0.4,
+    }  # fmt: skip
+    given = {"roi": Region(13, 22, 100, 91), **given}
+    path = make_package(
+        tmp_path / "polygons.zip", weights=polygons_file(tmp_path / "net.keras", stride, 8), head=head,
+        pixel_size_um=0.5, outputs=["probability", *(f"ray{index}" for index in range(8))],
+    )  # fmt: skip
+    rows = compare(
+        *both(read_package(path, SETTINGS), images["tiled"], models, tmp_path / "out", **given),
+        exactly="pixel_size" not in given,
+    )
+    assert len(rows) > 5
+
+
 @pytest.mark.parametrize(
     "given",
     [

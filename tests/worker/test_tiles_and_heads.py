@@ -34,6 +34,7 @@ HEADS: list[dict[str, Any]] = [
     {"kind": "boundary-cells", "channel": 0, "threshold": 0.5, "smoothing": 1.0, "minimum_area_px": 20},
     {"kind": "spots", "channel": 0, "cells": 1, "method": "log", "threshold": 0.2, "minimum_area_px": 20},
     {"kind": "spots", "channel": 1, "cells": None, "method": "dog", "threshold": 0.2},
+    {"kind": "star-convex", "probability": 0, "rays": list(range(1, 17)), "threshold": 0.5, "overlap": 0.3},
 ]  # fmt: skip
 
 
@@ -69,6 +70,9 @@ def picture(seed: int, shape: tuple[int, int]) -> np.ndarray:
 def found(model: WarmModel, plane: np.ndarray, head: dict[str, Any], tile: int | None, batch: int) -> Decoded:
     maps = model.predict(plane, lambda done, tiles: None, lambda line: None, tile=tile, batch=batch)
     height, width = plane.shape[:2]
+    if head["kind"] == "star-convex":
+        # Rays of 4 to 12 pixels from the second map, exactly, each a little longer than the one before.
+        maps = np.concatenate([maps[..., :1], *(maps[..., 1:] * (8 + ray / 2) for ray in range(16))], axis=2)
     return decode(maps, head, resolve({}, {"head": head}), Scale(), (height, width))
 
 

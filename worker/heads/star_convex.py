@@ -8,6 +8,7 @@ on their difference in place alone, so an object is the same wherever in a plane
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -21,6 +22,7 @@ SAMPLES = 400
 AT_ONCE = 1_000_000
 # Polygons are drawn about this point, for only what lies at positive coordinates is drawn.
 _MIDDLE = 1 << 14
+DROPPED, KEPT, OPEN = 0, 1, 2
 
 
 def decode_star_convex(
@@ -40,37 +42,90 @@ def decode_star_convex(
         top; and the probability of each, float32.
     """
     shape = (probability.shape[0] * stride, probability.shape[1] * stride)
-    rows, columns = np.nonzero(probability >= threshold)
+    found = candidates(probability, rays, probability >= threshold, stride)
+    kept = found[np.flatnonzero(settled(found, overlap) == KEPT)]
+    drawn = np.zeros(shape, np.int32)
+    draw(drawn, kept, np.arange(1, len(kept) + 1))
+    # Objects of which nothing is seen are left out.
+    labels = drop_small(drawn, 0)
+    painted = np.zeros(int(labels.max(initial=0)) + 1, np.int64)
+    painted[labels] = drawn
+    return labels, kept.scores[painted[1:] - 1]
+
+
+@dataclass(frozen=True)
+class Polygons:
+    """Star-convex polygons, the most probable first, of equal ones the first in scan order: `cells` (n, 2) int64, row
+    and column in the maps, `centres` (n, 2) float64, y and x in pixels, `radii` (n, ray) float64 in pixels, `scores`
+    (n,) float32.
+    """
+
+    cells: np.ndarray
+    centres: np.ndarray
+    radii: np.ndarray
+    scores: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def __getitem__(self, chosen: np.ndarray) -> Polygons:
+        """Those that an array of indices names."""
+        return Polygons(self.cells[chosen], self.centres[chosen], self.radii[chosen], self.scores[chosen])
+
+    @property
+    def reach(self) -> np.ndarray:
+        """(n,): the longest ray of each."""
+        return self.radii.max(axis=1, initial=0)
+
+
+def candidates(probability: np.ndarray, rays: np.ndarray, where: np.ndarray, stride: int) -> Polygons:
+    """The polygons that the pixels `where` (y, x) bool propose; maps and stride as for `decode_star_convex`."""
+    rows, columns = np.nonzero(where)
     scores = probability[rows, columns].astype(np.float32)
     order = np.lexsort((columns, rows, -scores))
-    rows, columns, scores = rows[order], columns[order], scores[order]
-    radii = np.nan_to_num(rays[rows, columns].astype(np.float64), nan=0.0, posinf=0.0).clip(0)
-    centres = np.stack([rows, columns], axis=1).astype(np.float64) * stride
-    kept = suppressed(centres, radii, overlap)
-    return _painted(centres[kept], radii[kept], scores[kept], shape)
+    cells, scores = np.stack([rows, columns], axis=1)[order], scores[order]
+    radii = np.nan_to_num(rays[cells[:, 0], cells[:, 1]].astype(np.float64), nan=0.0, posinf=0.0).clip(0)
+    return Polygons(cells, cells.astype(np.float64) * stride, radii, scores)
 
 
-def suppressed(centres: np.ndarray, radii: np.ndarray, overlap: float) -> np.ndarray:
-    """Indices of the polygons that stay, of (n, 2) centres (y, x) and (n, ray) radii in order of preference."""
-    if not len(centres):
-        return np.zeros(0, np.int64)
-    areas, reach = polygon_areas(radii), radii.max(axis=1)
-    alive = areas > 0
+def settled(
+    found: Polygons, overlap: float, known: np.ndarray | None = None, doubtful: np.ndarray | None = None
+) -> np.ndarray:
+    """Which polygons stay, (n,) int8: KEPT, DROPPED or OPEN.
+
+    Args:
+        overlap: intersection over union with a more probable one above which a polygon goes.
+        known: (n,) bool, those of which it is known that they stay.
+        doubtful: (n,) bool, those that may overlap others than the ones given. They are dropped or left open, and with
+            them those that they may overlap.
+    """
+    state = np.full(len(found), OPEN, np.int8)
+    if not len(found):
+        return state
+    centres, radii, reach = found.centres, found.radii, found.reach
+    areas = polygon_areas(radii)
+    state[areas <= 0] = DROPPED
+    known = np.zeros(len(found), bool) if known is None else known
+    blocked = np.zeros(len(found), bool) if doubtful is None else doubtful.copy()
     tree, farthest = cKDTree(centres), float(reach.max())
-    kept = []
     for index in range(len(centres)):
-        if not alive[index]:
+        if state[index] == DROPPED:
             continue
-        kept.append(index)
+        if known[index] or not blocked[index]:
+            state[index] = KEPT
         near = np.array(tree.query_ball_point(centres[index], reach[index] + farthest, return_sorted=True))
-        near = near[(near > index) & alive[near]]
+        near = near[(near > index) & (state[near] != DROPPED)]
         apart = np.hypot(*(centres[near] - centres[index]).T)
         # Two areas whose ratio is below the overlap cannot overlap more than that.
         ratio = np.minimum(areas[near], areas[index]) / np.maximum(areas[near], areas[index])
         near = near[(apart < reach[near] + reach[index]) & (ratio > overlap)]
+        if state[index] == OPEN:
+            # By how much they overlap is looked into when it is known whether this one stays.
+            blocked[near] = True
+            continue
         shared = _shared_areas(radii[index], centres[near] - centres[index], radii[near])
-        alive[near[shared > overlap * (areas[near] + areas[index] - shared)]] = False
-    return np.array(kept, np.int64)
+        state[near[shared > overlap * (areas[near] + areas[index] - shared)]] = DROPPED
+    return state
 
 
 def polygon_areas(radii: np.ndarray) -> np.ndarray:
@@ -122,20 +177,16 @@ def _parts(count: int, size: int) -> Iterator[slice]:
     return (slice(start, start + size) for start in range(0, count, size))
 
 
-def _painted(
-    centres: np.ndarray, radii: np.ndarray, scores: np.ndarray, shape: tuple[int, int]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Polygons drawn into labels, the first on top; objects of which nothing is seen are left out."""
-    drawn = np.zeros(shape, np.int32)
-    corners_y, corners_x = _corners(radii)
-    for index in reversed(range(len(centres))):
-        centre_y, centre_x = centres[index]
+def draw(into: np.ndarray, found: Polygons, numbers: np.ndarray, top: int = 0, left: int = 0) -> None:
+    """Draw polygons with their `numbers` (n,) into the part of a plane that begins at `top` and `left`, the first on
+    top of all others.
+    """
+    height, width = into.shape
+    corners_y, corners_x = _corners(found.radii)
+    for index in reversed(range(len(found))):
+        centre_y, centre_x = found.centres[index]
         # Drawn about the centre and moved, so that rounding is the same wherever the object lies.
         rows, columns = polygon(corners_y[index] + _MIDDLE, corners_x[index] + _MIDDLE)
-        rows, columns = rows + int(centre_y) - _MIDDLE, columns + int(centre_x) - _MIDDLE
-        seen = (rows >= 0) & (rows < shape[0]) & (columns >= 0) & (columns < shape[1])
-        drawn[rows[seen], columns[seen]] = index + 1
-    labels = drop_small(drawn, 0)
-    painted = np.zeros(int(labels.max(initial=0)) + 1, np.int64)
-    painted[labels] = drawn
-    return labels, scores[painted[1:] - 1]
+        rows, columns = rows + int(centre_y) - _MIDDLE - top, columns + int(centre_x) - _MIDDLE - left
+        seen = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+        into[rows[seen], columns[seen]] = numbers[index]

@@ -14,11 +14,12 @@ from zoo.pixel_scale import Scale
 # In sigmas, where scipy's Gaussian ends, and one pixel for neighbours.
 REACH = 4.0
 BOX_KINDS = ("grid-detector", "boxes")
+STAR_CONVEX = "star-convex"
 
 
 def streamable(head: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
     """Whether the head's objects can be found without the whole of its maps in memory."""
-    return head["kind"] in BOX_KINDS or region_head(head, settings, Scale()) is not None
+    return head["kind"] in (*BOX_KINDS, STAR_CONVEX) or region_head(head, settings, Scale()) is not None
 
 
 def region_head(head: Mapping[str, Any], settings: Mapping[str, Any], scale: Scale) -> RegionHead | None:

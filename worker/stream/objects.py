@@ -33,7 +33,7 @@ HEAD, TAIL = b'{"type":"FeatureCollection","features":[', b"]}"
 class Found:
     """Objects of the whole region: `labels` on the image's pixels, `objects` and `classes` in the order of their
     numbers, `maps` (y, x, map) on the image's pixels, `pixels` the image with a number in every pixel. Where they are
-    `boxes`, `objects` are the pixels they cover.
+    `boxes`, `objects` are the pixels they cover. `scores` (n,) float32 are their own where no map has them.
     """
 
     labels: Numbered
@@ -42,6 +42,7 @@ class Found:
     maps: Plane
     pixels: Callable[[tuple[int, int], tuple[int, int]], np.ndarray]
     boxes: Boxes | None = None
+    scores: np.ndarray | None = None
 
     @property
     def areas(self) -> np.ndarray:
@@ -64,7 +65,10 @@ class Found:
         place = np.minimum(np.searchsorted(group, labels), group.size - 1)
         own_labels = np.where(group[place] == labels, place + 1, 0).astype(np.int32)
         maps = self.maps.read((top, bottom), (left, right))
-        return Decoded(maps, own_labels, classes, score_of(head, maps, own_labels, classes))
+        if self.scores is None:
+            return Decoded(maps, own_labels, classes, score_of(head, maps, own_labels, classes))
+        scores = np.concatenate([np.zeros(1, np.float32), self.scores[group]])
+        return Decoded(maps, own_labels, classes, scores[own_labels])
 
 
 def parts(job: PreviewJob, found: Found, scratch: Scratch) -> Iterator[Part]:

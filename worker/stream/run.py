@@ -25,16 +25,17 @@ from worker.preview import PreviewResult
 from worker.rescale import finer_at_model
 from worker.result import figures
 from worker.stream.boxes import find_boxes
-from worker.stream.heads import BOX_KINDS, region_head, streamable
+from worker.stream.heads import BOX_KINDS, STAR_CONVEX, region_head, streamable
 from worker.stream.infer import averaged, empty_maps, listed
 from worker.stream.numbering import Numbered, numbered
 from worker.stream.objects import Found, write_objects
 from worker.stream.overlay import draw, reduction
-from worker.stream.planes import Plane, Stored, stored
+from worker.stream.planes import Nearest, Plane, Stored, stored
 from worker.stream.prepare import Prepared, Resized, fitted, prepared
 from worker.stream.reading import ImageRegion, Reader
 from worker.stream.regions import find_regions
 from worker.stream.scratch import Scratch
+from worker.stream.star_convex import find_polygons
 from worker.stream.statistics import NotStreamable, measures, postprocessed
 from worker.stream.tiff import TiledWriter
 from zoo.packages import ModelPackage
@@ -147,11 +148,11 @@ class Streamed:
             self.probability = self._write(found.maps, np.float32)
             return found
         assert not isinstance(made, np.ndarray)
-        on_image = made
-        if made.shape[:2] != self.shape:
-            on_image = Stored(stored(Resized(made, self.shape), scratch, "resized maps"))
+        on_image = self._on_image(made, given.scale)
         if self.probability is None:
             self.probability = self._write(on_image, np.float32)
+        if self.package.head["kind"] == STAR_CONVEX:
+            return find_polygons(job, made, on_image, given.scale, self.shape, pixels, scratch, run=self.run)
         # A mask is what the returned map is at the threshold, whatever the grids.
         finer = finer_at_model(given.scale) and self.package.head["kind"] != "probability-mask"
         head = region_head(self.package.head, job.settings, Scale() if finer else given.scale)
@@ -162,6 +163,14 @@ class Streamed:
         smallest = int(job.settings["minimum_area_px"])
         labels, objects, ids = numbered(regions.labels, regions.count, self.shape, smallest, scratch)
         return Found(labels, objects, regions.classes[ids - 1], on_image, pixels)
+
+    def _on_image(self, made: Plane, scale: Scale) -> Plane:
+        """The maps on the image's pixels."""
+        cell, size = int(self.package.head.get("stride", 1)), scale.shape(*self.shape)
+        plane = made if cell == 1 else Nearest(made, cell, size, size)
+        if plane.shape[:2] == self.shape:
+            return plane
+        return Stored(stored(Resized(plane, self.shape), self.scratch, "resized maps"))
 
     def _finish(self, found: Found, scale: Scale, factor: int, device: str, out: Path) -> PreviewResult:
         run = self.run
