@@ -35,6 +35,7 @@ FIELDS = Fields(
         ("deleted", "state", "kind", "created_at"),
         # Whose turn it is, and how many are before a job.
         ("deleted", "state", "kind", "queue.priority"),
+        ("deleted", "state", "queue.priority"),
         ("deleted", "state", "queue.priority", "created_at"),
         ("owner", "deleted", "state", "kind", "queue.priority"),
         # What a person and what an operator looks at.

@@ -32,16 +32,16 @@ RECOVER_EVERY_SECONDS = 5.0
 # While workers are busy: after how long the entries are counted, and after how long all are looked at all the same.
 COUNT_EVERY_SECONDS = 60.0
 RECOVER_BUSY_SECONDS = 600.0
-# For how long one request does this, and how soon another one goes on with it while workers are busy.
-PIECE_SECONDS = 1.0
-GO_ON_SECONDS = 10.0
+# For how long one request does this, while entries are missing and while none is: then a job that comes is not to wait
+# for it. And how soon another one goes on with it, while workers are idle and while they are busy.
+PIECE_SECONDS, SHORT_PIECE_SECONDS = 1.0, 0.02
+GO_ON_IDLE_SECONDS, GO_ON_SECONDS = 1.0, 10.0
 # An entry that is later than its document says by more than this is set right.
 LATE_SECONDS = 5.0
 # For as long may the entry of a job wait that nobody holds: until a retry, or while its owner has too many running.
 LONGEST_PAUSE_SECONDS = 60.0
 SWEEP_EVERY_SECONDS = 60.0
 DAY_SECONDS = 86400.0
-OPEN = {"state": ["queued", "running"]}
 
 
 class Maintenance:
@@ -58,6 +58,7 @@ class Maintenance:
         # When all jobs were looked at last, when anything was done last, and the scan that is not at its end.
         self._recovered_at = self._looked_at = self._swept_at = self._combed_at = -float("inf")
         self._scan: Iterator[Stored] | None = None
+        self._missing = False
 
     def run_if_due(self, idle: bool) -> None:
         """Recover if that never happened, when `idle` and the last time is a while ago, or when entries are missing; a
@@ -75,16 +76,17 @@ class Maintenance:
 
     def _due(self, idle: bool) -> bool:
         if self._scan is not None:
-            pause = 0.0 if idle else GO_ON_SECONDS
+            pause = (0.0 if self._missing else GO_ON_IDLE_SECONDS) if idle else GO_ON_SECONDS
         else:
             pause = RECOVER_EVERY_SECONDS if idle else COUNT_EVERY_SECONDS
         return monotonic() - self._looked_at >= pause
 
     def _run(self, idle: bool) -> None:
         now_due = idle or self._scan is not None or monotonic() - self._recovered_at >= RECOVER_BUSY_SECONDS
-        if not now_due and self._queue.entries(TUBE_PREFIX) >= self._jobs.count(state=["queued", "running"]):
+        self._missing = self._queue.entries(TUBE_PREFIX) < self._jobs.count(state=["queued", "running"])
+        if not (now_due or self._missing):
             return
-        if not self.recover(PIECE_SECONDS):
+        if not self.recover(PIECE_SECONDS if self._missing else SHORT_PIECE_SECONDS):
             return
         self._recovered_at = monotonic()
         if monotonic() - self._swept_at >= SWEEP_EVERY_SECONDS:
@@ -98,7 +100,7 @@ class Maintenance:
 
         With `seconds` it goes on where the last call stopped, for no longer than that; False when it leaves some.
         """
-        scan = self._scan if seconds is not None and self._scan is not None else self._all(OPEN)
+        scan = self._scan if seconds is not None and self._scan is not None else self._open()
         deadline = float("inf") if seconds is None else monotonic() + seconds
         self._scan = None
         try:
@@ -164,25 +166,34 @@ class Maintenance:
         for stored in self._all({"has_garbage": [True]}):
             self._ending.collect(stored.id)
         oldest = now() - self._settings.job_days * DAY_SECONDS
-        for stored in self._all({"state": sorted(FINAL_STATES)}, finished_before=oldest):
+        for stored in self._all({"deleted": [False]}, by="finished_at", until=oldest):
             self._jobs.change(stored.id, mark_deleted)
         for stored in self._all({"deleted": [True]}):
             self._ending.forget(stored.id)
 
-    def _all(self, filters: Mapping[str, Any], finished_before: float | None = None) -> Iterator[Stored]:
-        """Every job that matches, oldest first, however many: page after page by time of creation."""
+    def _open(self) -> Iterator[Stored]:
+        """Every job that is not over, state by state because each is in the order of an index."""
+        for state in ("queued", "running"):
+            yield from self._all({"state": [state], "deleted": [False]})
+
+    def _all(self, filters: Mapping[str, Any], by: str = "created_at", until: float | None = None) -> Iterator[Stored]:
+        """Every job that matches, oldest first, however many: page after page in the order of a time."""
         seen: set[str] = set()
         after: float | None = None
         while True:
-            ranges: dict[str, tuple[float | None, float | None]] = {"created_at": (after, None)}
-            if finished_before is not None:
-                ranges["finished_at"] = (None, finished_before)
-            query = Query(filters=filters, ranges=ranges, sort="created_at", descending=False, size=MAXIMUM_PAGE_SIZE)
+            query = Query(
+                filters=filters,
+                ranges={by: (after, until)},
+                sort=by,
+                descending=False,
+                size=MAXIMUM_PAGE_SIZE,
+                count_limit=0,
+            )
             fresh = [stored for stored in self._jobs.search(query).items if stored.id not in seen]
             if not fresh:
                 return
             seen.update(stored.id for stored in fresh)
-            after = fresh[-1].body["created_at"]
+            after = fresh[-1].body[by]
             yield from fresh
 
 

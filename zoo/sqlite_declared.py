@@ -194,9 +194,12 @@ class DeclaredCollection:
         # What lacks the field comes last, though SQLite's indexes have it first.
         there = f"{where} AND {column} IS NOT NULL"
         items = self._page(connection, there, parameters, f"{column}, f.id", query.size, skip)
-        if len(items) < query.size:
-            before = f"SELECT count(*) FROM {self._table} AS f WHERE {there}"
-            skip -= int(connection.execute(before, parameters).fetchone()[0])
+        if len(items) < query.size and query.ranges.get(query.sort, (None, None)) == (None, None):
+            if skip and not items:
+                before = f"SELECT count(*) FROM {self._table} AS f WHERE {there}"
+                skip -= int(connection.execute(before, parameters).fetchone()[0])
+            else:
+                skip = 0
             lacking = f"{where} AND {column} IS NULL"
             items += self._page(connection, lacking, parameters, "f.id", query.size - len(items), max(0, skip))
         return items
