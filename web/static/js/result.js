@@ -64,8 +64,7 @@ function showProgress() {
   const now = stages.findIndex((item) => item.dataset.stage === stage);
   stages.forEach((item, index) => {
     item.classList.toggle("past", index < now);
-    if (index === now) item.setAttribute("aria-current", "step");
-    else item.removeAttribute("aria-current");
+    item.ariaCurrent = index === now ? "step" : null;
   });
   sayTime();
   if (job.links.overlay) showEarly();
@@ -104,24 +103,16 @@ async function renew() {
 function watch() {
   if (over(job)) return;
   const events = new EventSource(job.links.events);
-  events.addEventListener("job", ({ data }) => {
-    const next = JSON.parse(data);
-    if (over(next)) events.close();
-    changed(next).catch(fail);
-  });
+  events.addEventListener("job", ({ data }) => changed(JSON.parse(data)).catch(fail));
   events.onopen = () => fail(null);
   events.onerror = () => {
-    if (over(job)) return events.close();
-    if (events.readyState === EventSource.CLOSED) poll();
+    if (over(job)) events.close();
+    else if (events.readyState === EventSource.CLOSED) poll();
     else fail({ message: "The connection is lost; trying again.", hint: "The job goes on without this page." });
   };
-  events.addEventListener("gone", () => {
-    events.close();
-    fail({ message: "This preview was deleted.", hint: "Run it again from its image." });
-  });
 }
 
-/** No stream, because too many are open or a proxy is alone while the server starts: ask, then try to listen again. */
+/** Too many streams are open, or a proxy is alone: ask, then try to listen again. */
 async function poll() {
   try {
     await changed(await api(`/jobs/${job.uuid}`));
