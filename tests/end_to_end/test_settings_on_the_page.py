@@ -107,6 +107,18 @@ def test_five_frames_of_a_single_plane_are_refused_before_submit(hand_visitor: V
     expect(page.locator("#run")).to_be_enabled()
 
 
+def test_a_setting_from_the_address_that_the_model_lacks_is_refused(hand_visitor: Visitor) -> None:
+    page = try_on(hand_visitor, stack(1), "nuclei")
+    image = page.url.split("image=")[1].split("&")[0]
+    page.goto(f"{hand_visitor.url}/try?model=nuclei&image={image}&set.frames=5")
+    expect(page.locator("#settings-error")).to_contain_text("Only 1 works with this model")
+    expect(page.locator("#run")).to_be_disabled()
+    expect(page.locator("#settings-summary")).to_have_text("1 change")
+    page.click("#settings-reset")
+    expect(page.locator("#run")).to_be_enabled()
+    assert "set." not in page.url
+
+
 def test_a_stack_offers_all_frames_it_has_planes_for(hand_visitor: Visitor) -> None:
     page = try_on(hand_visitor, stack(4), "planes")
     offered = [option.get_attribute("value") for option in page.locator("#setting-frames option").all()]

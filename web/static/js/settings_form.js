@@ -9,14 +9,15 @@ export function settingsForm({ definitions: list, models }, values, depth, chang
   const definitions = Object.fromEntries(list.map((one) => [one.name, one]));
   let chosen = [];
   let fields = [];
+  let strangers = []; // names from the address that none of the models has: sent, so that they are refused with what works
 
-  const setting = (id, name) => models[id][name] && { ...definitions[name], ...models[id][name] };
+  const setting = (id, name) => models[id]?.[name] && { ...definitions[name], ...models[id][name] };
   const text = (value) => String(value ?? "");
   const value = (id, name) => values[`${name}@${id}`] ?? values[name];
 
   /** What to send for a model. */
-  const of = (id) => Object.fromEntries(Object.keys(models[id] || {}).map((name) => [name, value(id, name)])
-    .filter(([name, given]) => given !== undefined && text(given) !== text(setting(id, name).default)));
+  const of = (id) => Object.fromEntries([...Object.keys(models[id] || {}), ...strangers].map((name) => [name, value(id, name)])
+    .filter(([name, given]) => given !== undefined && text(given) !== text(setting(id, name)?.default)));
 
   /** The settings of some models as one field. */
   function field(name, ids) {
@@ -59,6 +60,9 @@ export function settingsForm({ definitions: list, models }, values, depth, chang
 
   /** Show the settings of models, given by id. */
   function show(ids) {
+    const first = !chosen.length;
+    if (first) strangers = Object.keys(values).filter((name) => ids.length && !name.includes("@") && !ids.some((id) => models[id][name]));
+    else if (ids.join() !== chosen.join()) forget();
     chosen = ids;
     const names = Object.keys(definitions);
     const alike = (name) => new Set(ids.map((id) => models[id][name] && JSON.stringify(setting(id, name).choices))).size === 1;
@@ -77,14 +81,20 @@ export function settingsForm({ definitions: list, models }, values, depth, chang
     sum();
   }
 
+  function forget() {
+    for (const name of strangers) delete values[name];
+    strangers = [];
+  }
+
   function sum() {
-    const differ = $$(".setting.changed").length;
+    const differ = $$(".setting.changed").length + strangers.length;
     $("#settings-reset").hidden = !differ;
     $("#settings-summary").textContent = differ ? count(differ, "change") : "defaults";
   }
 
   $("#settings-reset").onclick = () => {
     for (const { key } of fields) delete values[key];
+    forget();
     show(chosen);
     changed();
   };
