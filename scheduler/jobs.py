@@ -240,7 +240,7 @@ class Jobs:
         if count >= FARTHEST_PLACE:
             return count
         alike = {"queue.priority": (priority, priority), "created_at": (None, body["created_at"])}
-        count += self.search(Query(filters=waiting, ranges=alike, size=0, count_limit=FARTHEST_PLACE)).total
+        count += self.search(Query(filters=waiting, ranges=alike, size=0, count_limit=FARTHEST_PLACE + 1)).total
         return min(max(0, count - 1), FARTHEST_PLACE)
 
 
