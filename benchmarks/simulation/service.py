@@ -29,8 +29,8 @@ from zoo.documents_sqlite import SqliteDocuments
 from zoo.settings import Settings
 
 OVERLAY = b"what a preview shows"
-# A machine that died is back after this long; somebody who waits asks again this often, as workers do.
-REPAIR_SECONDS, ASK_SECONDS = 60.0, 20.0
+# A machine that died is back after this long; somebody who waits asks again this often.
+REPAIR_SECONDS, ASK_SECONDS = 60.0, 60.0
 # A watchdog extends the lease when this share of it is over.
 EXTEND_AT = 0.9
 # Submitted and never done after so many days: lost.

@@ -43,6 +43,12 @@ def _reserve(scheduler: Scheduler, uuid: str, lease: str) -> Claim | None:
     return scheduler.reserve(ReserveRequest("other", tuple(KINDS), timeout_seconds=0.0))
 
 
+def _submit(scheduler: Scheduler, uuid: str, lease: str) -> Any:
+    with scheduler.blob_lock:
+        scheduler.blobs.put_bytes(INPUT)
+        return scheduler.submit(request("9" * 32))
+
+
 def _result(scheduler: Scheduler, uuid: str, lease: str) -> None:
     files = [{"name": "overlay.png", "sha256": OVERLAY_SHA256}]
     scheduler.attempts.result(uuid, lease, files, {"objects": 1}, {"inferring": 1.0})
@@ -53,7 +59,7 @@ def _file(scheduler: Scheduler, uuid: str, lease: str) -> Any:
 
 
 DEEDS: dict[str, Deed] = {
-    "submit": lambda scheduler, uuid, lease: scheduler.submit(request("9" * 32)),
+    "submit": _submit,
     "reserve": _reserve,
     "cancel": lambda scheduler, uuid, lease: scheduler.cancel(uuid),
     "delete": lambda scheduler, uuid, lease: scheduler.delete(uuid),
