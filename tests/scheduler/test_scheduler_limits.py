@@ -116,10 +116,10 @@ def test_an_end_between_the_mark_and_the_delay_is_not_missed(
     worker.begin()
     release = Reserved.release
 
-    def end_first(reserved: Reserved, seconds: float) -> None:
+    def end_first(reserved: Reserved, seconds: float, *more: Any) -> None:
         if seconds == HOLD_SECONDS:
             parts.scheduler.cancel(first)
-        release(reserved, seconds)
+        release(reserved, seconds, *more)
 
     monkeypatch.setattr(Reserved, "release", end_first)
     assert worker.claim().uuid == second
