@@ -16,7 +16,7 @@ from scheduler.contract import Claim, ReserveRequest
 from scheduler.maintenance import Maintenance
 from scheduler.pauses import Pauses
 from scheduler.queue import Queue, Reserved
-from scheduler.worker_tokens import TokenRevoked, WorkerTokens
+from scheduler.worker_tokens import TokenRevoked, TokenUnknown, WorkerTokens
 from scheduler.workers import Workers
 from zoo.errors import UserError, ZooscopeError
 from zoo.settings import Settings
@@ -146,7 +146,7 @@ class Reserving:
         if waiting.token:
             try:
                 self.tokens.check_good(waiting.token)
-            except TokenRevoked:
+            except (TokenRevoked, TokenUnknown):
                 return False
         return not self.workers.draining(waiting.worker)
 
