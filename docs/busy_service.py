@@ -9,7 +9,7 @@ from typing import Any
 import requests
 
 from scheduler import contract
-from scheduler.contract import Claim, Progress, ReserveRequest, WorkerFacts
+from scheduler.contract import Alive, Claim, Progress, ReserveRequest, WorkerFacts
 
 SECONDS = 30.0
 CARD = WorkerFacts(("keras", "onnx"), ("keras", "onnx"), 47.5, "NVIDIA L40S", 125.8, "0.1.0")
@@ -66,6 +66,10 @@ class BusyService:
     def show(self, worker: ReserveRequest) -> None:
         """The worker is there and finds nothing to do."""
         self._work(contract.RESERVE, replace(worker, timeout_seconds=0.0).to_json())
+
+    def starts(self, worker: ReserveRequest) -> None:
+        """The worker is there, and takes no job yet."""
+        self._work(contract.ALIVE, Alive(worker).to_json())
 
     def pause(self, kind: str, seconds: int) -> None:
         self._post(contract.path(contract.PAUSE), {"kind": kind, "seconds": seconds}, "service-token")

@@ -7,6 +7,7 @@ window and theme, for whoever changes the pages and wants to see what came of it
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import shutil
 import signal
@@ -17,7 +18,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from busy_service import BusyService, make_busy
+from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 
 FOLDER = Path(__file__).resolve().parent / "screenshots"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -34,6 +36,8 @@ SHOWN = [
     ("result-spots", "", "light"),
     ("result-cells", "", "light"),
 ]
+# The operator's page is taken of a service of its own, which has more to do.
+OPERATOR_SHOWN = [("", "light")]
 # The names of results in the documentation, by the model that made them.
 RESULTS = {"nuclei": "result", "blood-cells": "result-boxes", "spots": "result-spots", "em-membranes": "result-cells"}
 BROWSER_OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
@@ -41,15 +45,15 @@ PATIENCE_MS = 120_000
 
 
 @contextmanager
-def running_service() -> Iterator[str]:
-    """The address of a service with its data in a temporary folder."""
+def running_service(*options: str, **environment: str) -> Iterator[tuple[str, Path]]:
+    """The address of a service, and the temporary folder with its data."""
     with tempfile.TemporaryDirectory() as data:
-        command = [sys.executable, "-m", "zooscope", "up", "--port", "0", "--data", data]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        command = [sys.executable, "-m", "zooscope", "up", "--port", "0", "--data", data, *options]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | environment) as process:
             assert process.stdout is not None
             address = next(line for line in process.stdout if line.startswith("Zooscope is at ")).split()[3]
             try:
-                yield address
+                yield address, Path(data)
             finally:
                 process.send_signal(signal.SIGINT)
 
@@ -92,6 +96,24 @@ def take(browser: Browser, url: str, everything: Path | None) -> None:
             page.screenshot(path=(everything or FOLDER) / f"{name}{window}{shade}.png")
 
 
+def take_operator(browser: Browser, everything: Path | None) -> None:
+    """The operator's page of a busy service, in every window and theme with `everything`."""
+    shown = [(window, theme) for window in WINDOWS for theme in ("light", "dark")] if everything else OPERATOR_SHOWN
+    with running_service("--no-worker", ZOOSCOPE_ATTEMPTS="1") as (url, data):
+        make_busy(BusyService(url, data / "secrets"))
+        for window, theme in shown:
+            width, height = WINDOWS[window]
+            size: ViewportSize = {"width": width, "height": height}
+            with browser.new_context(viewport=size, color_scheme="dark" if theme == "dark" else "light") as context:
+                page = context.new_page()
+                page.goto(f"{url}/operator")
+                page.fill("#token", (data / "secrets" / "operator-token").read_text().strip())
+                page.press("#token", "Enter")
+                expect(page.locator("#workers")).to_contain_text("gpu-1")
+                shade = "-dark" if theme == "dark" else ""
+                page.screenshot(path=(everything or FOLDER) / f"operator{window}{shade}.png")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--url", help="a running service")
@@ -105,8 +127,9 @@ def main() -> None:
         if arguments.url:
             take(browser, arguments.url, arguments.all)
         else:
-            with running_service() as url:
+            with running_service() as (url, _):
                 take(browser, url, arguments.all)
+            take_operator(browser, arguments.all)
         browser.close()
 
 

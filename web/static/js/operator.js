@@ -5,12 +5,15 @@ import { morph } from "./morph.js";
 const EVERY_MS = 2000;
 const PAGE = "/operator";
 let busy = false;
+let actions = 0;
 
 /** Ask for the page, or post a form to it, and draw what has changed; `said` also takes what came of an action. */
 async function draw(path, options, said) {
+  const before = actions;
   const answer = await fetch(path, options);
   if (!answer.ok) throw new Error(`Zooscope answered ${answer.status}.`);
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  if (before !== actions) return; // it tells of a time before the latest action
   if (!$("#operator", page)) return location.assign(PAGE); // signed out meanwhile
   for (const part of $$(said ? "[data-live], #note" : "[data-live]")) morph(part, $(`#${part.id}`, page));
 }
@@ -33,6 +36,7 @@ document.addEventListener("submit", async (event) => {
   event.preventDefault();
   if (busy || (submitter.dataset.confirm && !confirm(submitter.dataset.confirm))) return;
   busy = true;
+  actions += 1;
   try {
     await draw(form.getAttribute("action"), { method: "POST", body: new URLSearchParams(new FormData(form, submitter)) }, true);
     if (!submitter.isConnected) refocus(form);
