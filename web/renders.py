@@ -43,7 +43,8 @@ def kept(source_sha256: str, kind: str, draw: Callable[[], bytes], suffix: str =
     key = hashlib.sha256(f"{RENDER_VERSION}/{kind}/{source_sha256}".encode()).hexdigest()
     folder = service().renders_folder
     path = folder / f"{key}{suffix}"
-    if path.exists():
+    # It may go between two looks: another thread, or another replica, makes room.
+    with contextlib.suppress(FileNotFoundError):
         os.utime(path)
         return path
     with AT_ONCE:

@@ -111,7 +111,7 @@ class Crew:
             self._listen(child.prints, self._listener.child_printed)
         if self.watchdog is None and not self._watchdog_rest.left:
             self.watchdog = watchdog = self._hire_watchdog()
-            self._roll_call.heard()
+            self._roll_call.hired()
             self._listen(watchdog.answers, self._watchdog_answered, self._watchdog_ended)
             self._listen(watchdog.prints, lambda line: _log.warning("watchdog: %s", line))
             for order in self._watch_orders:

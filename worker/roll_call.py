@@ -1,7 +1,7 @@
 """Whether the watchdog still answers while a job is watched: a process that is stopped or hung keeps no lease.
 
 It is called after every half of a lease and has a fifth of one to answer, so that another watchdog can be hired and
-extend the lease before it ends. Anything that it says is an answer.
+extend the lease before it ends. Anything that it says is an answer. A new one is first given time to start.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import time
 
 CALL_AFTER, ANSWER_WITHIN = 0.5, 0.2  # of the lease
-SHORTEST_SECONDS, LONGEST_SECONDS = 0.5, 15.0  # to answer
+SHORTEST_SECONDS, LONGEST_SECONDS = 2.0, 15.0  # to answer
+START_SECONDS = 30.0
 
 
 class RollCall:
@@ -17,18 +18,31 @@ class RollCall:
 
     def __init__(self) -> None:
         self._lease = 0.0
+        self._starting = True
         self._call_at: float | None = None
         self._answer_by: float | None = None
 
     def begin(self, lease_seconds: float) -> None:
         """A job is watched, under a lease of so many seconds."""
         self._lease = lease_seconds
-        self.heard()
+        self._wait()
+
+    def hired(self) -> None:
+        """There is a new watchdog."""
+        self._starting = True
+        self._wait()
 
     def heard(self) -> None:
-        """The watchdog has said something, or is a new one."""
-        if self._lease:
-            self._call_at, self._answer_by = time.monotonic() + CALL_AFTER * self._lease, None
+        """The watchdog has said something."""
+        self._starting = False
+        self._wait()
+
+    def _wait(self) -> None:
+        now = time.monotonic()
+        if self._lease and self._starting:
+            self._call_at, self._answer_by = None, now + START_SECONDS
+        elif self._lease:
+            self._call_at, self._answer_by = now + CALL_AFTER * self._lease, None
 
     def end(self) -> None:
         """No job is watched any more."""

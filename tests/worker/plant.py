@@ -155,10 +155,12 @@ class Plant:
         self.workers.append(worker)
         return worker
 
-    def submit(self, **settings: Any) -> str:
-        """Queue a job with these settings for the slow engine; returns its uuid. Its lease is the floor."""
+    def submit(self, ert: float | None = None, **settings: Any) -> str:
+        """Queue a job with these settings for the slow engine; returns its uuid. Its lease is `ert`, or the floor."""
         model = {"id": "m", "version": "1", "name": "M", "package_sha256": self.package, "head_kind": "x"}
-        request = JobRequest("preview", "owner", model, settings, self.input, {"roi": [0, 0, 9, 8]}, 0.1, 0.0)
+        request = JobRequest(
+            "preview", "owner", model, settings, self.input, {"roi": [0, 0, 9, 8]}, 0.1, 0.0, ert_seconds=ert
+        )
         uuid: str = self.scheduler.submit(request)["uuid"]
         return uuid
 

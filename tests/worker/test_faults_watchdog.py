@@ -32,14 +32,17 @@ def patient_plant(tmp_path: Path, package: Path) -> Iterator[Plant]:
 def test_a_stopped_watchdog_is_replaced_and_the_lease_goes_on(patient_plant: Plant) -> None:
     plant = patient_plant
     worker = plant.worker("one")
-    uuid = plant.submit(steps=90, seconds=0.1)
+    uuid = plant.submit(steps=6000, seconds=0.1)
     plant.until_computing(uuid)
     first_end, watchdog = plant.job(uuid)["lease"]["until"], worker.watchdog
     watchdog.suspend()
-    until(lambda: plant.job(uuid)["lease"]["until"] > first_end, 2 * LEASE)
+    until(lambda: plant.job(uuid)["lease"]["until"] > first_end, 40, lambda: worker.log)
     assert not watchdog.is_running()
     assert "does not answer" in worker.log
-    assert plant.until_state(uuid, "done")["attempt"] == 1
+    job = plant.job(uuid)
+    assert (job["state"], job["attempt"]) == ("running", 1)
+    plant.scheduler.cancel(uuid)
+    until(lambda: not plant.folders("one"), 20)
 
 
 def test_a_watchdog_killed_again_and_again_costs_nothing(plant: Plant) -> None:
@@ -117,19 +120,19 @@ def memory_group() -> Iterator[Path]:
 
 
 def test_a_child_killed_by_the_kernel_for_memory_is_retried_and_the_reason_said(
-    plant: Plant, memory_group: Path
+    memory_group: Path, plant: Plant
 ) -> None:
-    worker = plant.worker("one")
+    worker = plant.worker("one", stall_seconds=60.0)
     plant.until_waiting("one")
     child = worker.child
     (memory_group / "cgroup.procs").write_text(str(child.pid))
-    uuid = plant.submit(end="memory")
-    until(lambda: "attempt failed" in whats(plant, uuid), 60)
+    uuid = plant.submit(ert=60.0, end="memory")
+    until(lambda: "attempt failed" in whats(plant, uuid), 120)
     assert not child.is_running()
     reason = next(line["detail"] for line in plant.job(uuid)["history"] if line["what"] == "attempt failed")
     assert "out of memory" in reason
     # The next child is outside the group: there it is the engine that says no.
-    assert plant.until_state(uuid, "failed")["error"]["code"] == "unexpected-error"
+    assert plant.until_state(uuid, "failed", 120)["error"]["code"] == "unexpected-error"
     plant.until_state(plant.submit(), "done")
 
 
@@ -139,6 +142,8 @@ def test_a_roll_call(monkeypatch: pytest.MonkeyPatch) -> None:
     call = RollCall()
     assert (call.left, call.due(), call.missed()) == (None, False, False)
     call.begin(10.0)
+    assert (call.left, call.due()) == (30.0, False), "it is still starting"
+    call.heard()
     assert call.left == 5.0
     time = 105.0
     assert (call.due(), call.due(), call.left, call.missed()) == (True, False, 2.0, False)
@@ -149,8 +154,11 @@ def test_a_roll_call(monkeypatch: pytest.MonkeyPatch) -> None:
     assert call.due()
     time = 112.0
     assert (call.missed(), call.missed(), call.left) == (True, False, None)
+    call.hired()
+    assert call.left == 30.0
     call.heard()
     assert call.left == 5.0
     call.end()
     call.heard()
+    call.hired()
     assert call.left is None
