@@ -119,5 +119,6 @@ class Affinity:
         """Hand the promised claim over, or None when it came to nothing."""
         with self._changed:
             other.state, other.claim = FREE, claim
+            # Within the lock: once it may leave, its bell is closed, and its number may be another file's.
+            other.ring()
             self._changed.notify_all()
-        other.ring()

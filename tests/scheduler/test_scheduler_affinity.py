@@ -190,6 +190,34 @@ def test_every_job_is_given_to_exactly_one_worker_whoever_is_warm(
 # The registry alone, against a model of it
 
 
+def test_a_bell_is_rung_before_its_request_may_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request leaves as soon as it has its claim and closes its bell, whose number another file may get."""
+    affinity = Affinity()
+    mine, other = (Waiting(name, "cpu", "", TUBES, models, lambda: False) for name, models in (("m", ()), ("o", (A,))))
+    entered, promised, ring, stayed = threading.Event(), threading.Event(), other.ring, []
+
+    def request() -> None:
+        with affinity.enter(other):
+            entered.set()
+            promised.wait(10)
+
+    def ring_slowly() -> None:
+        thread.join(0.1)  # time enough to leave, if it could
+        stayed.append(thread.is_alive())
+        ring()
+
+    monkeypatch.setattr(other, "ring", ring_slowly)
+    thread = threading.Thread(target=request)
+    with affinity.enter(mine):
+        thread.start()
+        assert entered.wait(10)
+        assert affinity.promise(mine, A, TUBES[0]) is other
+        promised.set()
+        affinity.keep(other, None)
+        thread.join()
+    assert stayed == [True]
+
+
 class Nothing:
     """Stands for a claim."""
 
