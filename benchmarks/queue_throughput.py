@@ -32,7 +32,7 @@ from zoo.settings import Settings
 BARE = "benchmarks.bare_server"
 THREADS, CONNECTIONS = 4, 8
 GOAL = 1000.0
-SIDE, REGION = 1024, 64
+SIDE, REGION = 256, 64
 QUEUED = (10, 1000, 100_000)
 
 
@@ -135,7 +135,7 @@ def main() -> None:
             done = service_api(site, count)
             there, answer = there + count, done.last_answer
             rows.append(_row(f"POST /scheduler/v1/jobs, {number:,} queued before", done))
-        rows.append(_row("POST /api/v1/jobs, cutting a region", public_api(site, count)))
+        rows.append(_row(f"POST /api/v1/jobs, {REGION} x {REGION} pixels of a PNG", public_api(site, count)))
         alone = http_alone(site, count, answer)
         rows.append(_row("the HTTP server alone, the same answer", alone))
     rows.append(("beanstalkd alone, log synced every 50 ms", f"{bare_puts(count, 50):,.0f} /s", ""))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from zoo.errors import UserError
 from zoo.identifiers import is_uuid
@@ -26,7 +26,7 @@ class Entry:
     token: str
 
     def to_bytes(self) -> bytes:
-        return json.dumps({"v": VERSION} | asdict(self), separators=(",", ":")).encode()
+        return json.dumps({"v": VERSION} | vars(self), separators=(",", ":")).encode()
 
     @classmethod
     def parse(cls, data: bytes) -> Entry:

@@ -80,11 +80,12 @@ def values(body: Mapping[str, Any]) -> set[Value]:
 def value_at(body: Any, steps: Sequence[str]) -> Any:
     """What lies at a path of keys in a body; None when nothing does, DocumentInvalid when it leads into a list."""
     for step in steps:
-        if isinstance(body, list | tuple):
+        if type(body) is dict or isinstance(body, Mapping):
+            body = body.get(step)
+        elif isinstance(body, list | tuple):
             raise DocumentInvalid(f"The declared field {'.'.join(steps)} lies within a list.")
-        if not isinstance(body, Mapping):
+        else:
             return None
-        body = body.get(step)
     return body
 
 

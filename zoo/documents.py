@@ -224,4 +224,8 @@ def conflict(collection: str, id: str) -> RevisionConflict:
 
 def _encodable(text: str) -> bool:
     """Whether `text` can be part of a document: half a surrogate pair cannot."""
-    return not any("\ud800" <= character <= "\udfff" for character in text)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

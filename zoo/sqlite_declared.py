@@ -234,12 +234,14 @@ class DeclaredCollection:
 
 def _cell(path: str, value: Any) -> Cell:
     """A value as a column holds it; texts too long to be a value, and objects, are none."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return value if len(value) <= MAXIMUM_VALUE else None
     if isinstance(value, bool):
         return spelling(value)
     if isinstance(value, int | float):
         return value if abs(value) <= LARGEST_INTEGER else float(value)
-    if isinstance(value, str):
-        return value if len(value) <= MAXIMUM_VALUE else None
     if isinstance(value, list):
         raise DocumentInvalid(f"The field {path} is declared to have one value, and is given a list.")
     return None
@@ -252,7 +254,7 @@ def _same(one: Cell, other: Cell) -> bool:
 def _alike(value: str | int | float | bool) -> list[Cell]:
     """Everything in a column that is spelled like `value`: the number 3 and the text "3" are."""
     word = spelling(value)
-    if isinstance(value, bool):
+    if isinstance(value, bool) or (isinstance(value, str) and not value[-1:].isdigit()):
         return [word]
     if isinstance(value, int | float):
         return [_cell("", value), word]
