@@ -1,8 +1,8 @@
 """Every process of the system is killed, frozen and restarted at random while jobs are submitted and run: none is
 lost, none is done twice as its user sees it, and nothing is left behind.
 
-STORM_JOBS, STORM_SECONDS (of blows), STORM_WORKERS and STORM_SEED change its size; the storm that the service must
-stand is `STORM_JOBS=10000 STORM_SECONDS=300 STORM_WORKERS=8`.
+STORM_JOBS, STORM_SECONDS (of blows), STORM_WORKERS, STORM_EVERY (seconds between blows) and STORM_SEED change it; what the
+service must stand is `STORM_JOBS=10000 STORM_SECONDS=300 STORM_WORKERS=8`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ SECONDS = float(os.environ.get("STORM_SECONDS", "25"))
 WORKERS = int(os.environ.get("STORM_WORKERS", "4"))
 SEED = int(os.environ.get("STORM_SEED", "5"))
 REPLICAS = 2
-OWNERS = 7
+OWNERS = 3
 BLOW_EVERY_SECONDS = float(os.environ.get("STORM_EVERY", "0.7"))
 STUCK_SECONDS = 90.0  # without one more job done, once the storm is over
 CLEAN_SECONDS = 90.0
@@ -125,6 +125,7 @@ def town(tmp_path: Path) -> Iterator[Town]:
         attempts=1000,
         queued_per_owner=10**6,
         queued_per_address=0,
+        running_per_owner=max(1, WORKERS // OWNERS),
         free_disk_bytes=0,
     )
     documents, blobs = SqliteDocuments(settings.documents_file), DiskBlobs(settings.blobs_folder)
