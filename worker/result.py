@@ -24,7 +24,7 @@ def summary_of(job: PreviewJob, found: Decoded, scale: Scale) -> dict[str, Any]:
     areas = covered[1:] if found.boxes is None else (found.boxes.xyxy[:, 2:] - found.boxes.xyxy[:, :2]).prod(axis=1)
     pixels = found.labels.size - int(covered[0])
     summary = figures(job, found.labels.shape, scale, kinds=found.kinds(), areas=areas, covered=pixels)
-    return summary if found.points is None else summary | _spots(found.points, len(found.classes))
+    return summary if found.points is None else summary | spot_figures(found.points, len(found.classes))
 
 
 def figures(
@@ -50,7 +50,8 @@ def figures(
     }
 
 
-def _spots(points: Points, cells: int) -> dict[str, Any]:
+def spot_figures(points: Points, cells: int) -> dict[str, Any]:
+    """What a summary says of spots in so many cells besides."""
     counts = np.bincount(points.parent, minlength=cells + 1)
     return {
         "spots": len(points),

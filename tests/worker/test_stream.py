@@ -254,13 +254,35 @@ def test_what_needs_the_whole_region_is_refused(
 ) -> None:
     from worker.stream.statistics import NotStreamable
 
-    spots = dataclasses.replace(packages["mask"], head={"kind": "spots", "channel": 0})
+    spots = dataclasses.replace(packages["mask"], head={"kind": "spots", "channel": 0, "cells": 1})
     cases: list[tuple[ModelPackage, str, dict[str, Any]]] = [
         (spots, "spots", {}),
     ]
     for package, words, given in cases:
         with pytest.raises(NotStreamable, match=words):
             both(package, images["tiled"], models, tmp_path / words, **given)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"memory": 2**21, "spot_sigma_max_px": 4.0, "threshold": 0.15},
+        {"spot_method": "dog", "enhancement": "clahe", "memory": 2**21},
+        {"pixel_size": PixelSize(0.7, 0.65)},
+    ],
+)
+def test_spots_are_those_of_the_preview_in_memory(
+    images: dict[str, Path], models: Any, tmp_path: Path, given: dict[str, Any]
+) -> None:
+    head = {"kind": "spots", "channel": 0, "cells": 0, "method": "log", "threshold": 0.12}
+    path = make_package(tmp_path / "spots.zip", head=head, network=False, pixel_size_um=0.5)
+    given = {"cells": "none", "spot_sigma_max_px": 5.0} | given
+    rows = compare(
+        *both(read_package(path, SETTINGS), images["tiled"], models, tmp_path / "out", **given),
+        exactly="pixel_size" not in given,
+    )
+    assert len(rows) > 5
 
 
 def detector_file(path: Path) -> Path:

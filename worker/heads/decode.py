@@ -223,28 +223,33 @@ def enlarged(maps: np.ndarray, stride: int, shape: tuple[int, int]) -> np.ndarra
 def _spots(task: Task) -> Decoded:
     given = to_shape(task.maps, task.shape)
     labels, scores = np.zeros(task.shape, np.int32), None
-    sigma_min, sigma_max = (
-        float(task.settings.get(f"spot_{name}", task.head.get(name, usual)))
-        for name, usual in (("sigma_min_px", 1.0), ("sigma_max_px", 3.0))
-    )
-    if task.head.get("cells") is not None and task.settings.get("cells", "by-intensity") != "none":
+    options = spot_options(task.head, task.settings)
+    if counts_in_cells(task.head, task.settings):
         labels, scores = cells_by_intensity(
             given[..., int(task.head["cells"])],
             level=task.number("cell_level", 0.5),
             splitting=task.number("seed_height", 0.1),
             smoothing=float(task.head.get("smoothing", 2.0)),
-            spot_sigma=sigma_max,
+            spot_sigma=options["sigma_max"],
             minimum_area=task.smallest,
         )
-    points = find_spots(
-        given[..., int(task.head.get("channel", 0))],
-        method=str(task.settings.get("spot_method", task.head.get("method", "log"))),
-        sigma_min=sigma_min,
-        sigma_max=sigma_max,
-        threshold=task.settings["threshold"],
-        labels=labels,
-    )
+    points = find_spots(given[..., int(task.head.get("channel", 0))], **options, labels=labels)
     return Decoded(given, labels, np.ones(int(labels.max(initial=0)), np.int32), scores, points=points)
+
+
+def counts_in_cells(head: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
+    """Whether cells are sought, too, for spots to be counted in."""
+    return head.get("cells") is not None and settings.get("cells", "by-intensity") != "none"
+
+
+def spot_options(head: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What `find_spots` is told, from the preview's settings, else the head."""
+    return {
+        "method": str(settings.get("spot_method", head.get("method", "log"))),
+        "sigma_min": float(settings.get("spot_sigma_min_px", head.get("sigma_min_px", 1.0))),
+        "sigma_max": float(settings.get("spot_sigma_max_px", head.get("sigma_max_px", 3.0))),
+        "threshold": settings["threshold"],
+    }
 
 
 def _one_class(labels: np.ndarray) -> np.ndarray:

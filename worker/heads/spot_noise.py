@@ -26,20 +26,33 @@ def answer_noise(answers: np.ndarray) -> np.ndarray:
 
     Blocks are of BLOCK pixels from the plane's corner; what is left over at the right and below belongs to the last.
     """
-    scales, height, width = answers.shape
-    rows, columns = (max(1, side // BLOCK) for side in (height, width))
-    noise = np.empty((scales, rows, columns))
+    rows, columns = block_counts(answers.shape[1:])
+    return noise_of(block_medians(answers, rows, columns), answers.max(axis=(1, 2), initial=0))
+
+
+def block_counts(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Rows and columns of blocks of a plane of `shape` (y, x)."""
+    return max(1, shape[0] // BLOCK), max(1, shape[1] // BLOCK)
+
+
+def block_medians(answers: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    """(sigma, block y, block x) float64: the deviation, from the median size, of the answers in the first blocks."""
+    medians = np.empty((len(answers), rows, columns))
     # Every second pixel of every second row will do: neighbours say nearly the same.
-    for scale, answer in enumerate(answers):
-        sizes = np.abs(answer[::2, ::2])
-        inner = sizes[: rows * BLOCK // 2, : columns * BLOCK // 2]
-        tall, wide = inner.shape[0] // rows, inner.shape[1] // columns
-        blocks = inner.reshape(rows, tall, columns, wide).swapaxes(1, 2).reshape(rows, columns, -1)
-        noise[scale] = ndimage.median_filter(np.median(blocks, axis=-1) * MAD_TO_SIGMA, 3, mode="nearest")
+    for own, answer in zip(medians, answers, strict=True):
+        sizes = np.abs(answer[: rows * BLOCK : 2, : columns * BLOCK : 2])
+        tall, wide = sizes.shape[0] // rows, sizes.shape[1] // columns
+        blocks = sizes.reshape(rows, tall, columns, wide).swapaxes(1, 2).reshape(rows, columns, -1)
+        own[:] = np.median(blocks, axis=-1) * MAD_TO_SIGMA
+    return medians
+
+
+def noise_of(medians: np.ndarray, strongest: np.ndarray) -> np.ndarray:
+    """As `answer_noise`, from the blocks' medians and the strongest answer of each sigma (sigma,) float32."""
+    noise = np.stack([ndimage.median_filter(each, 3, mode="nearest") for each in medians])
     whole = np.median(noise, axis=(1, 2), keepdims=True)
-    strongest = answers.max(axis=(1, 2), initial=0)[:, None, None]
-    least = np.maximum(np.maximum(QUIETEST * whole, LEAST_NOISE * strongest), np.finfo(np.float32).tiny)
-    return np.maximum(noise, least)
+    least = np.maximum(QUIETEST * whole, LEAST_NOISE * strongest[:, None, None])
+    return np.maximum(noise, np.maximum(least, np.finfo(np.float32).tiny))
 
 
 def noise_at(noise: np.ndarray, found: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from itertools import product
 
@@ -19,7 +20,7 @@ from scipy import ndimage
 from scipy.spatial import KDTree
 
 from worker.heads.decoded import Points
-from worker.heads.spot_noise import AT_ONCE, BLOCK, answer_noise, noise_around, noise_at
+from worker.heads.spot_noise import AT_ONCE, BLOCK, RING_OUTER, RING_PX, answer_noise, noise_around, noise_at
 
 # Scales apart by this factor lose at most a few per cent of a spot's answer between two of them.
 SCALE_STEP = 1.3
@@ -58,30 +59,93 @@ def find_spots(
         labels: (y, x) int32, the cells that spots may lie in.
     """
     plane = plane.astype(np.float32, copy=False)
-    sigmas = scales(sigma_min, max(sigma_min, sigma_max))
-    answers = (log_answers if method == "log" else dog_answers)(plane, sigmas)
-    noise = answer_noise(answers)
-    least_snr = EVEN_SNR * threshold / max(1 - threshold, 1e-6)
-    found = _strong(answers, noise, least_snr)
+    sigmas = scales(sigma_min, sigma_max)
+    answers = filter_answers(plane, sigmas, method)
+    found = look_for(plane, answers, answer_noise(answers), sigmas, least_snr_of(threshold))
+    return found.points(least_snr_of(threshold), labels)
+
+
+def least_snr_of(threshold: float) -> float:
+    """The least answer over its noise of spots whose score reaches the threshold."""
+    return EVEN_SNR * threshold / max(1 - threshold, 1e-6)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What may be spots: `cells` (n, 3) int64, scale, y and x; `xy` (n, 2), `sigma`, `answer` and `noise` (n,), in
+    pixels of the plane, float64 but for the answer's float32.
+    """
+
+    cells: np.ndarray
+    xy: np.ndarray
+    sigma: np.ndarray
+    answer: np.ndarray
+    noise: np.ndarray
+
+    def points(self, least_snr: float, labels: np.ndarray | None = None) -> Points:
+        """The spots among them, in scan order: no stronger one's shadow, and of at least `least_snr`."""
+        order = _apart(self.xy, self.sigma * math.sqrt(2), self.answer)
+        snr = self.answer[order] / self.noise[order]
+        order, snr = order[snr >= least_snr], snr[snr >= least_snr]
+        _, y, x = self.cells[order].T
+        parent = np.zeros(len(order), np.int32) if labels is None else labels[y, x].astype(np.int32)
+        return Points(self.xy[order], self.sigma[order] * math.sqrt(2), snr / (snr + EVEN_SNR), snr, parent)
+
+
+def look_for(
+    plane: np.ndarray,
+    answers: np.ndarray,
+    noise: np.ndarray,
+    sigmas: np.ndarray,
+    least_snr: float,
+    origin: tuple[int, int] = (0, 0),
+    core: tuple[slice, slice] = (slice(None), slice(None)),
+) -> Seen:
+    """What may be spots in the rows and columns `core` of a part of a plane that begins at `origin` (y, x).
+
+    `plane` (y, x) and the filter's `answers` (sigma, y, x) are of the part, `noise` is of the whole plane.
+    """
+    found = _strong(answers, noise, least_snr, origin)
+    inside = np.zeros(plane.shape, bool)
+    inside[core] = True
+    found = found[inside[found[:, 1], found[:, 2]]]
     found = found[_local_maxima(answers, found)]
     found = found[_roundness(answers, found) >= ROUNDNESS]
     found = found[_along(answers, found, sigmas) <= ALONG * answers[tuple(found.T)]]
     found = found[_slope(plane, found, sigmas) <= STEEPEST * answers[tuple(found.T)]]
-    xy, sigma = _refined(answers, found, sigmas)
-    order = _apart(xy, sigma * math.sqrt(2), answers[tuple(found.T)])
-    found, xy, sigma = found[order], xy[order], sigma[order]
-    snr = answers[tuple(found.T)] / np.maximum(noise_at(noise, found), noise_around(answers, found, sigmas))
-    sure = snr >= least_snr
-    found, xy, sigma, snr = found[sure], xy[sure], sigma[sure], snr[sure]
-    parent = np.zeros(len(found), np.int32) if labels is None else labels[found[:, 1], found[:, 2]].astype(np.int32)
-    return Points(xy, sigma * math.sqrt(2), snr / (snr + EVEN_SNR), snr, parent)
+    cells = found + np.array([0, *origin])
+    xy, sigma = _refined(answers, found, cells, sigmas)
+    around = np.maximum(noise_at(noise, cells), noise_around(answers, found, sigmas))
+    return Seen(cells, xy, sigma, answers[tuple(found.T)], around)
 
 
 def scales(sigma_min: float, sigma_max: float) -> np.ndarray:
     """Sigmas from the least to the largest, at most SCALE_STEP apart, and one more beyond either end."""
+    sigma_max = max(sigma_min, sigma_max)
     steps = max(0, math.ceil(math.log(sigma_max / sigma_min) / math.log(SCALE_STEP) - 1e-9))
     step = (sigma_max / sigma_min) ** (1 / steps) if steps else SCALE_STEP
     return sigma_min * step ** np.arange(-1, steps + 2)
+
+
+def filter_answers(plane: np.ndarray, sigmas: np.ndarray, method: str) -> np.ndarray:
+    """(sigma, y, x) float32, what the filter `method` answers to a plane (y, x) float32."""
+    return (log_answers if method == "log" else dog_answers)(plane, sigmas)
+
+
+def reach(sigmas: np.ndarray, method: str) -> int:
+    """How far in pixels what is found depends on the plane around it."""
+    steps = np.sqrt(np.diff(np.concatenate([[0.0], _ladder(sigmas, method)]) ** 2))
+    smoothing = sum(int(TRUNCATE * step + 0.5) for step in steps) + 1
+    largest = float(sigmas[-1])
+    return max(smoothing + int(RING_OUTER * largest + RING_PX) + 2, int(2.5 * SURROUNDINGS * largest) + 2)
+
+
+def _ladder(sigmas: np.ndarray, method: str) -> np.ndarray:
+    """The sigmas of the smoothings that a filter is made of."""
+    if method == "log":
+        return sigmas
+    step = float(sigmas[1] / sigmas[0])
+    return np.append(sigmas, sigmas[-1] * step) / math.sqrt(step)
 
 
 def log_answers(plane: np.ndarray, sigmas: np.ndarray) -> np.ndarray:
@@ -99,7 +163,7 @@ def log_answers(plane: np.ndarray, sigmas: np.ndarray) -> np.ndarray:
 def dog_answers(plane: np.ndarray, sigmas: np.ndarray) -> np.ndarray:
     """As `log_answers`, from the difference of smoothings half a step under and half a step over each sigma."""
     step = float(sigmas[1] / sigmas[0])
-    ladder = _smoothed(plane, np.append(sigmas, sigmas[-1] * step) / math.sqrt(step))
+    ladder = _smoothed(plane, _ladder(sigmas, "dog"))
     answers = np.empty((len(sigmas), *plane.shape), np.float32)
     lower = next(ladder)
     for answer, upper in zip(answers, ladder, strict=True):
@@ -120,18 +184,19 @@ def _smoothed(plane: np.ndarray, sigmas: np.ndarray) -> Iterator[np.ndarray]:
         yield plane
 
 
-def _strong(answers: np.ndarray, noise: np.ndarray, least_snr: float) -> np.ndarray:
+def _strong(answers: np.ndarray, noise: np.ndarray, least_snr: float, origin: tuple[int, int]) -> np.ndarray:
     """(n, 3) int64 scale, y, x of all answers of at least `least_snr` times the noise, but for the outer scales."""
     found = []
     for scale in range(1, len(answers) - 1):
         # No less than the noise between a block and its neighbours: a first look at all pixels at once.
         least = ndimage.minimum_filter(noise[scale], 3, mode="nearest") * least_snr
-        rows = np.minimum(np.arange(answers.shape[1]) // BLOCK, least.shape[0] - 1)
-        columns = np.minimum(np.arange(answers.shape[2]) // BLOCK, least.shape[1] - 1)
+        rows = np.minimum((np.arange(answers.shape[1]) + origin[0]) // BLOCK, least.shape[0] - 1)
+        columns = np.minimum((np.arange(answers.shape[2]) + origin[1]) // BLOCK, least.shape[1] - 1)
         y, x = np.nonzero(answers[scale] >= least.astype(np.float32)[rows][:, columns])
         found.append(np.stack([np.full(y.size, scale), y, x], axis=1))
     candidates = np.concatenate(found)
-    return candidates[answers[tuple(candidates.T)] >= least_snr * noise_at(noise, candidates)]
+    here = noise_at(noise, candidates + np.array([0, *origin]))
+    return candidates[answers[tuple(candidates.T)] >= least_snr * here]
 
 
 def _local_maxima(answers: np.ndarray, found: np.ndarray) -> np.ndarray:
@@ -201,7 +266,9 @@ def _slope(plane: np.ndarray, found: np.ndarray, sigmas: np.ndarray) -> np.ndarr
             rows = np.clip(found[some, 1, None] + offsets, 0, height - 1)
             columns = np.clip(found[some, 2, None] + offsets, 0, width - 1)
             around = plane[rows[:, :, None], columns[:, None, :]].reshape(some.size, offsets.size**2)
-            slopes[some] = np.hypot(around @ kernel.T.ravel(), around @ kernel.ravel())
+            # Unlike a product of matrices, each sum is the same whatever else is summed beside it.
+            down, right = (np.einsum("ij,j->i", around, each.ravel()) for each in (kernel.T, kernel))
+            slopes[some] = np.hypot(down, right)
     return slopes
 
 
@@ -213,15 +280,18 @@ def _falling(offsets: np.ndarray, sigma: float) -> np.ndarray:
     return np.outer(smooth, steep / (steep @ offsets)).astype(np.float32)
 
 
-def _refined(answers: np.ndarray, found: np.ndarray, sigmas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(n, 2) x, y in pixels from the plane's corner and (n,) sigma, between pixels and scales by parabolas."""
+def _refined(
+    answers: np.ndarray, found: np.ndarray, cells: np.ndarray, sigmas: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(n, 2) x, y in pixels from the plane's corner and (n,) sigma, between pixels and scales by parabolas; `cells`
+    are `found` as they lie in the plane."""
     at = partial(_neighbour, answers, found)
     middle = at(0, 0, 0)
     dx = _vertex(at(0, 0, -1), middle, at(0, 0, 1))
     dy = _vertex(at(0, -1, 0), middle, at(0, 1, 0))
     ds = _vertex(at(-1, 0, 0), middle, at(1, 0, 0))
     step = float(sigmas[1] / sigmas[0])
-    return np.stack([found[:, 2] + 0.5 + dx, found[:, 1] + 0.5 + dy], axis=1), sigmas[found[:, 0]] * step**ds
+    return np.stack([cells[:, 2] + 0.5 + dx, cells[:, 1] + 0.5 + dy], axis=1), sigmas[found[:, 0]] * step**ds
 
 
 def _vertex(before: np.ndarray, middle: np.ndarray, after: np.ndarray) -> np.ndarray:

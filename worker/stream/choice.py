@@ -24,7 +24,7 @@ def unlimited(settings: Settings) -> Settings:
 
 def streamable(package: ModelPackage, settings: Mapping[str, Any]) -> bool:
     """Whether the model's objects can be found window by window, with these settings of a preview."""
-    return package.network and heads.streamable(package.head, settings)
+    return heads.streamable(package.head, settings)
 
 
 def too_large(package: ModelPackage, region: Region, scale: Scale, frames: int, budget: int, memory: int) -> bool:

@@ -14,10 +14,10 @@ import numpy as np
 
 from worker.geojson import features
 from worker.heads.boxes import Boxes
-from worker.heads.decoded import Decoded
+from worker.heads.decoded import Decoded, Points
 from worker.job import PreviewJob
 from worker.stream.components import Pieces, Window, windows
-from worker.stream.heads import BOX_KINDS, score_of
+from worker.stream.heads import BOX_KINDS, SPOTS, score_of
 from worker.stream.numbering import Numbered
 from worker.stream.planes import Plane
 from worker.stream.rows import Rows
@@ -33,7 +33,7 @@ HEAD, TAIL = b'{"type":"FeatureCollection","features":[', b"]}"
 class Found:
     """Objects of the whole region: `labels` on the image's pixels, `objects` and `classes` in the order of their
     numbers, `maps` (y, x, map) on the image's pixels, `pixels` the image with a number in every pixel. Where they are
-    `boxes`, `objects` are the pixels they cover. `scores` (n,) float32 are their own where no map has them.
+    `boxes` or `points`, `objects` are the pixels they cover. `scores` (n,) float32 are their own where no map has them.
     """
 
     labels: Numbered
@@ -43,10 +43,13 @@ class Found:
     pixels: Callable[[tuple[int, int], tuple[int, int]], np.ndarray]
     boxes: Boxes | None = None
     scores: np.ndarray | None = None
+    points: Points | None = None
 
     @property
     def areas(self) -> np.ndarray:
-        """(n,) in pixels."""
+        """(n,) in pixels; spots have none."""
+        if self.points is not None:
+            return np.zeros(0)
         if self.boxes is None:
             return self.objects.area
         return (self.boxes.xyxy[:, 2:] - self.boxes.xyxy[:, :2]).prod(axis=1)
@@ -54,6 +57,10 @@ class Found:
     def part(self, group: np.ndarray, window: Window, head: Mapping[str, Any]) -> Decoded:
         """The objects `group`, in ascending order, in the pixels of a window that holds them."""
         top, left, bottom, right = window
+        if self.points is not None:
+            spots = self.points[group]
+            nothing = np.zeros((bottom - top, right - left), np.int32)
+            return Decoded(nothing[..., None], nothing, np.zeros(0, np.int32), points=_moved(spots, left, top))
         classes = self.classes[group]
         if self.boxes is not None:
             own = self.boxes[group]
@@ -69,6 +76,10 @@ class Found:
             return Decoded(maps, own_labels, classes, score_of(head, maps, own_labels, classes))
         scores = np.concatenate([np.zeros(1, np.float32), self.scores[group]])
         return Decoded(maps, own_labels, classes, scores[own_labels])
+
+
+def _moved(points: Points, left: int, top: int) -> Points:
+    return replace(points, xy=points.xy - [left, top])
 
 
 def parts(job: PreviewJob, found: Found, scratch: Scratch) -> Iterator[Part]:
@@ -115,8 +126,10 @@ def empty_table(job: PreviewJob) -> Table:
     maps = np.zeros((1, 1, len(job.package.output_channels)), np.float32)
     pixels = np.zeros((1, 1, job.crop.pixels.shape[2]), job.crop.pixels.dtype)
     labels, none = np.zeros((1, 1), np.int32), np.zeros(0, np.int32)
-    boxes = Boxes.empty() if job.package.head["kind"] in BOX_KINDS else None
-    nothing = Decoded(maps, labels, none, maps[..., 0], boxes=boxes)
+    kind = job.package.head["kind"]
+    boxes = Boxes.empty() if kind in BOX_KINDS else None
+    points = Points.empty() if kind == SPOTS else None
+    nothing = Decoded(maps, labels, none, None if points is not None else maps[..., 0], boxes=boxes, points=points)
     return table_of(replace(job, crop=replace(job.crop, pixels=pixels, around=None)), nothing)
 
 

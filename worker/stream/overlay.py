@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -36,6 +37,9 @@ def draw(job: PreviewJob, found: Found, factor: int, scratch: Scratch) -> np.nda
     if found.boxes is not None:
         boxes = Boxes(found.boxes.xyxy / np.float32(factor), found.boxes.score, found.boxes.kind)
         return draw_found(display, Decoded(nothing, shown, found.classes, boxes=boxes), head_classes(job))
+    if found.points is not None:
+        points = replace(found.points, xy=found.points.xy / factor, radius=found.points.radius / factor)
+        return draw_found(display, Decoded(nothing, shown, np.zeros(0, np.int32), points=points), head_classes(job))
     # Numbered without gaps again, for objects that are too small to be seen have gone.
     present, numbers = np.unique(shown, return_inverse=True)
     if present[0] != 0:

@@ -23,9 +23,9 @@ from worker.manifest import manifest
 from worker.pipeline import Busy
 from worker.preview import PreviewResult
 from worker.rescale import finer_at_model
-from worker.result import figures
+from worker.result import figures, spot_figures
 from worker.stream.boxes import find_boxes
-from worker.stream.heads import BOX_KINDS, STAR_CONVEX, region_head, streamable
+from worker.stream.heads import BOX_KINDS, SPOTS, STAR_CONVEX, region_head, streamable
 from worker.stream.infer import averaged, empty_maps, listed
 from worker.stream.numbering import Numbered, numbered
 from worker.stream.objects import Found, write_objects
@@ -35,6 +35,7 @@ from worker.stream.prepare import Prepared, Resized, fitted, prepared
 from worker.stream.reading import ImageRegion, Reader
 from worker.stream.regions import find_regions
 from worker.stream.scratch import Scratch
+from worker.stream.spots import covered, find_spots, no_labels
 from worker.stream.star_convex import find_polygons
 from worker.stream.statistics import NotStreamable, measures, postprocessed
 from worker.stream.tiff import TiledWriter
@@ -120,6 +121,10 @@ class Streamed:
         """The maps on the model's pixels, or the rows of a network that lists boxes."""
         if self.package.head["kind"] == "boxes":
             return listed(model, given.planes, self.job, self.run, self.scratch)
+        if not self.package.network:
+            self.run.progress("inferring", 1, "no network")
+            made = given.planes[len(given.planes) // 2]
+            return postprocessed(made, self.package.postprocessing, self.scratch, given.reference)
         maps = empty_maps(model, given.planes, self.job, self.scratch)
         operators, plane = self.package.postprocessing, Stored(maps.array)
         if maps.array.shape[:2] != self.shape or measures(operators):
@@ -141,7 +146,7 @@ class Streamed:
         return writer
 
     def _decode(self, made: Plane | np.ndarray, given: Prepared) -> Found:
-        job, scratch = self.job, self.scratch
+        job, scratch, run = self.job, self.scratch, self.run
         pixels = given.fitted[len(given.fitted) // 2].pixels
         if self.package.head["kind"] in BOX_KINDS:
             found = find_boxes(job, made, given.scale, self.shape, pixels, scratch)
@@ -151,14 +156,21 @@ class Streamed:
         on_image = self._on_image(made, given.scale)
         if self.probability is None:
             self.probability = self._write(on_image, np.float32)
+        if self.package.head["kind"] == SPOTS:
+            points = find_spots(
+                on_image, self.package.head, job.settings, scratch, lambda share: run.progress("decoding", share)
+            )
+            kinds = np.zeros(len(points), np.int32)
+            labels, places = no_labels(self.shape, scratch), covered(points, self.shape)
+            return Found(labels, places, kinds, on_image, pixels, points=points)
         if self.package.head["kind"] == STAR_CONVEX:
-            return find_polygons(job, made, on_image, given.scale, self.shape, pixels, scratch, run=self.run)
+            return find_polygons(job, made, on_image, given.scale, self.shape, pixels, scratch, run)
         # A mask is what the returned map is at the threshold, whatever the grids.
         finer = finer_at_model(given.scale) and self.package.head["kind"] != "probability-mask"
         head = region_head(self.package.head, job.settings, Scale() if finer else given.scale)
         assert head is not None
         regions = find_regions(
-            made if finer else on_image, head, scratch, self.run.log, lambda share: self.run.progress("decoding", share)
+            made if finer else on_image, head, scratch, run.log, lambda share: run.progress("decoding", share)
         )
         smallest = int(job.settings["minimum_area_px"])
         labels, objects, ids = numbered(regions.labels, regions.count, self.shape, smallest, scratch)
@@ -176,6 +188,8 @@ class Streamed:
         run = self.run
         covered = sum(int(np.count_nonzero(band)) for _, band in found.labels.bands(self.scratch))
         summary = figures(self.job, self.shape, scale, kinds=found.classes, areas=found.areas, covered=covered)
+        if found.points is not None:
+            summary |= spot_figures(found.points, 0)
         summary |= {"streamed": True, "overlay_reduced_by": factor}
         text = "".join(f"{line}\n" for line in run.lines)
         (out / "log.txt").write_text(text, encoding="utf-8")
@@ -213,11 +227,11 @@ def run_streamed(
     run = Run(report, log, cancelled)
     run.log(f"model {package.id} {package.version}, package {package.sha256}")
     run.log(f"streamed: at most {scratch.memory / 2**20:.0f} MiB at a time")
-    if not package.network or not streamable(package.head, settings):
+    if not streamable(package.head, settings):
         raise NotStreamable(
-            f"{package.name} finds objects in a way ({package.head['kind']}) that needs the whole region in "
+            f"{package.name} finds objects in a way ({package.head['kind']} in cells) that needs the whole region in "
             "memory, and this one is too large.",
-            "Choose a smaller --roi, or raise ZOOSCOPE_STREAM_MEMORY_BYTES.",
+            "Choose cells none, a smaller --roi, or raise ZOOSCOPE_STREAM_MEMORY_BYTES.",
         )
     streamed = Streamed(package, image, settings, source, scratch, run)
     try:
