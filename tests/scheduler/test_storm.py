@@ -1,8 +1,8 @@
 """Every process of the system is killed, frozen and restarted at random while jobs are submitted and run: none is
 lost, none is done twice as its user sees it, and nothing is left behind.
 
-STORM_JOBS, STORM_SECONDS (of blows), STORM_WORKERS, STORM_EVERY (seconds between blows) and STORM_SEED change it; what the
-service must stand is `STORM_JOBS=10000 STORM_SECONDS=300 STORM_WORKERS=8`.
+STORM_JOBS, STORM_SECONDS (of blows), STORM_WORKERS, STORM_EVERY (seconds between blows) and STORM_SEED change it; what
+the service must stand is `STORM_JOBS=10000 STORM_SECONDS=300 STORM_WORKERS=8`.
 """
 
 from __future__ import annotations
