@@ -26,6 +26,7 @@ from scheduler_parts import Parts, Worker
 from scheduler import clock, contract
 from scheduler.contract import Claim
 from scheduler.jobs import handle_of
+from scheduler.service import Scheduler
 from zoo.documents import Query, Stored
 from zoo.errors import ZooscopeError
 from zoo.settings import Settings
@@ -73,12 +74,18 @@ class Scene:
     number: int = 0
     uuid: str = ""
     claim: Claim | None = None
+    served: Scheduler | None = None
+    hand: Worker | None = None
     # Stored by whoever submits, before the scheduler knows of it: left to them until a job has it.
     offered: set[str] = field(default_factory=set)
 
     @property
     def worker(self) -> Worker:
-        return self.new_worker("w1")
+        """Of the scheduler that lives now."""
+        if self.served != self.parts.scheduler:
+            self.served, self.hand = self.parts.scheduler, self.new_worker("w1")
+        assert self.hand is not None
+        return self.hand
 
     def submit(self) -> str:
         self.number += 1
@@ -112,7 +119,7 @@ class Scene:
     def go_on(self) -> None:
         """Another scheduler, another worker and time, until everything is over."""
         self.parts.restart()
-        worker = self.new_worker("w2")
+        worker = self.worker
         for _ in range(ROUNDS):
             self.time_passes()
             self.parts.scheduler.maintenance.recover()
@@ -342,7 +349,6 @@ def killed_before_every_step(scene: Scene, mortal: Mortal, operation: str, repea
     for step in itertools.count():
         given = prepare(scene)
         killed = mortal.killed(step, scene.ahead.seconds, method, given)
-        scene.parts.restart()
         if repeated:
             repeat(scene, method, given)
         scene.go_on()
