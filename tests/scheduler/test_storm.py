@@ -186,6 +186,7 @@ def test_a_storm_loses_nothing_and_does_nothing_twice(town: Town) -> None:
             wait_until_done(town)
         finally:
             over.set()
+            pool.shutdown(wait=False, cancel_futures=True)
     watching.result()
     seconds = time.monotonic() - began
     check_jobs(town)
