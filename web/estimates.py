@@ -126,7 +126,7 @@ def say_length(micrometres: float) -> str:
 
 
 def say_time(time: ert.Estimate, eta: Eta, ahead: int) -> str:
-    """Such as "about 14 s: 8 s until a worker is free (1 job before yours), 4 s of work, up to 2 s to load the model"."""
+    """Such as "about 14 s: 8 s until a worker is free (1 job before yours), 4 s of work, up to 2 s to load it"."""
     parts = [f"{_seconds(time.seconds - time.load_s)} of work"]
     if time.load_s >= 0.5:
         parts.append(f"up to {_seconds(time.load_s)} to load the model")

@@ -112,7 +112,7 @@ def _why_it_waits(job: Mapping[str, Any], place: int, eta: Eta | None) -> str:
 
 
 def worth_telling(before: Mapping[str, Any], now: Mapping[str, Any], passed_s: float) -> bool:
-    """Whether `now` says anything new `passed_s` after `before`; an ETA that comes nearer as it should is nothing new."""
+    """Whether `now` says anything new `passed_s` after `before`; an ETA that comes nearer as it should does not."""
     if {**before, "eta": None} != {**now, "eta": None}:
         return True
     told, true = before["eta"], now["eta"]
