@@ -95,7 +95,7 @@ def test_a_model_that_cannot_run_leaves_nothing(
         ["preview", str(image), "--model", str(package), "-o", str(tmp_path / "out"), *REGION, "--device", "cpu"]
     )
     assert status == 2
-    assert "cannot be loaded" in capsys.readouterr().err
+    assert "its description promises 2 maps" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
