@@ -82,6 +82,7 @@ bench: install
 	$(BIN)/python -m benchmarks.queue_overhead
 	@test -x .venv/gradio/bin/python || install/packages.sh gradio
 	$(BIN)/python -m benchmarks.queue_gradio
+	$(BIN)/python -m benchmarks.queue_simulation
 
 # What was installed and cached goes; data/ stays.
 clean:

@@ -39,7 +39,7 @@ class Size:
 
 
 FULL = Size(workers=1000, users=100, bursts=70, jobs=30, seconds=900.0, pause=45.0)
-QUICK = Size(workers=12, users=6, bursts=4, jobs=12, seconds=300.0, pause=30.0)
+QUICK = Size(workers=12, users=6, bursts=4, jobs=8, seconds=200.0, pause=30.0)
 
 
 def simulate(size: Size, asked: Sequence[Wish], deaths: float, fifo: bool = False) -> tuple[Simulation, float]:
@@ -94,6 +94,8 @@ def report(name: str, workers: int, simulation: Simulation, seconds: float) -> N
         (f"users with {word}, wait", told(waits(runs, owner=owner)), "")
         for owner, word in (("burst", "bursts"), ("looks", "one job now and then"))
     ]
+    if gaps := sorted(gap for run in runs for gap in run.gaps):
+        rows.append(("a job whose machine died, is idle", told(gaps), "until its lease ends and a worker is free"))
     index, users = jain(runs, workers)
     worked, wasted = sum(run.worked for run in runs), sum(run.wasted for run in runs)
     again = sum(run.attempts - 1 for run in runs)

@@ -40,7 +40,7 @@ LONGEST_SECONDS = 7 * 86400.0
 @dataclass
 class Run:
     """What became of a wish, in seconds since the beginning. `attempts` started; `worked` by the one that counted,
-    `wasted` by those that died or came too late."""
+    `wasted` by those that died or came too late; `gaps` from a death to the next start."""
 
     wish: Wish
     uuid: str = ""
@@ -51,6 +51,7 @@ class Run:
     worked: float = 0.0
     wasted: float = 0.0
     spans: list[tuple[float, float]] = field(default_factory=list)
+    gaps: list[float] = field(default_factory=list)
 
 
 class Simulation:
@@ -149,6 +150,8 @@ class Simulation:
     def _begin_attempt(self, worker: str, claim: Claim) -> None:
         run = self._by_uuid[claim.uuid]
         self.scheduler.attempts.start(claim.uuid, claim.lease)
+        if run.attempts:
+            run.gaps.append(self.now - run.spans[-1][1])
         run.attempts += 1
         run.started = self.now if run.started is None else run.started
         began, ends = self.now, self.now + run.wish.seconds

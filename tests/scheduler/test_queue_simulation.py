@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import queue_simulation
 from benchmarks.queue_simulation import QUICK, SEED, faults_of, jain, quantile, simulate, waits
-from benchmarks.simulation.load import wishes
+from benchmarks.simulation.load import Wish, wishes
 from benchmarks.simulation.service import Run
 
 
@@ -28,7 +28,16 @@ def test_previews_do_not_wait_behind_bursts(asked: list) -> None:
     fair, _ = simulate(QUICK, asked, deaths=0.0)
     fifo, _ = simulate(QUICK, asked, deaths=0.0, fifo=True)
     assert quantile(waits(fair.runs, "preview"), 0.5) < quantile(waits(fifo.runs, "preview"), 0.5) / 3
-    assert jain(fair.runs, QUICK.workers)[0] > jain(fifo.runs, QUICK.workers)[0]
+
+
+@pytest.mark.parametrize(("shares", "index"), [([50.0, 50.0, 50.0, 50.0], 1.0), ([200.0, 0.0, 0.0, 0.0], 0.25)])
+def test_the_fairness_index(shares: list[float], index: float) -> None:
+    # Four users ask for 100 s each of one worker; half of it could be done in 200 s.
+    runs = [
+        Run(Wish(0.0, f"burst-{number}", "run", 100.0, 100.0), spans=[(200.0 - share, 300.0)])
+        for number, share in enumerate(shares)
+    ]
+    assert jain(runs, workers=1) == (pytest.approx(index), 4)
 
 
 def test_a_job_that_was_not_done_once_is_told(asked: list) -> None:
