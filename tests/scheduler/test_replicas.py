@@ -99,9 +99,10 @@ def test_who_watches_at_one_hears_what_happens_at_the_other(
 ) -> None:
     uuid = parts.submit()
     heard: list[str] = []
+    before = parts.scheduler.revision(uuid)
 
     def watch() -> None:
-        job = parts.scheduler.events.wait(uuid, parts.scheduler.revision(uuid), 20.0)
+        job = parts.scheduler.events.wait(uuid, before, 20.0)
         heard.append(job["state"] if job else "nothing")
 
     watching = threading.Thread(target=watch)
