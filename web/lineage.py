@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 from scheduler.jobs import JobMissing
 from web import visitors
+from web.legend import model_of
+from web.model_settings import settings_data
 from web.service import service
 from zoo.preview_settings import BY_NAME
 
@@ -33,6 +36,27 @@ def around(job: Mapping[str, Any]) -> dict[str, Any]:
         found = scheduler.jobs_of(owner, size=LATER_SHOWN, rerun_of=job["uuid"])
         later = [_relative(stored.body, changes(job, stored.body)) for stored in found.items]
     return {"earlier": earlier, "later": later}
+
+
+def try_query(job: Mapping[str, Any]) -> str:
+    """The query of the Try page on which the job of this view stands as it was, to be run again with changes."""
+    source, model = job["source"], model_of(job)
+    pixel_size = source.get("pixel_size_um")
+    address = {
+        "image": source["image_id"] or "",
+        "roi": ",".join(map(str, source["roi"])),
+        "plane": source["plane"],
+        "model": job["model"]["id"],
+        "rerun": job["uuid"],
+        "channels": ",".join(map(str, source["channels"] or [])),
+        "px": pixel_size or "",
+    }
+    # Settings in which the model leaves no choice are not on that page.
+    there = settings_data([model])["models"][model["id"]] if model else job["settings"]
+    address |= {
+        f"set.{name}": value for name, value in job["settings"].items() if name in there and value is not None
+    }
+    return urlencode({name: value for name, value in address.items() if value != ""}, safe=",")
 
 
 def _relative(job: Mapping[str, Any], changed: str) -> dict[str, Any]:

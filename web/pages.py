@@ -67,7 +67,8 @@ def result(uuid: str) -> str:
     name = job["model"]["name"] or job["model"]["id"]
     stages = [[stage, label] for stage, label in STAGES.items()]
     title = f"{name} on {job['source']['image_name']}"
-    return _page("result.html", title, job=job, stages=stages, lineage=lineage.around(known))
+    again, changes = lineage.around(known), lineage.try_query(job)
+    return _page("result.html", title, job=job, stages=stages, lineage=again, changes=changes)
 
 
 @blueprint.get("/mine")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import parse_qs
 
+from flask import Flask
 from flask.testing import FlaskClient
 from web_helpers import error_of, submit, upload
 
-from web.lineage import changes
+from web.lineage import changes, try_query
 
 
 def page(client: FlaskClient, job: dict[str, Any]) -> str:
@@ -72,3 +74,14 @@ def test_changes_are_told_in_few_words() -> None:
     assert changes(made(), many).endswith("1 more change")
     moved = made() | {"source": made()["source"] | {"plane": 3}}
     assert changes(made(), moved) == "another plane or other channels"
+
+
+def test_only_settings_that_the_page_shows_are_in_its_address(app: Flask, client: FlaskClient) -> None:
+    job = submit(client, settings={"threshold": 0.6}, pixel_size_um=0.25)
+    assert job["settings"]["frames"] == "1"
+    with app.test_request_context("/"):
+        found = parse_qs(try_query(job))
+    assert "set.frames" not in found
+    assert (found["set.threshold"], found["roi"], found["plane"]) == (["0.6"], ["8,4,40,32"], ["0"])
+    assert (found["model"], found["rerun"], found["px"]) == (["cells"], [job["uuid"]], ["0.25"])
+    assert found["image"] == [job["source"]["image_id"]]

@@ -18,24 +18,6 @@ export function failure(text, status) {
   }
 }
 
-const TRIES_MS = [300, 1000, 3000];
-
-/** POST `json` and, when no answer comes, again: under one key that keeps the server from doing it twice. */
-export async function apiOnce(path, json) {
-  const random = crypto.getRandomValues(new Uint8Array(16));
-  const key = Array.from(random, (byte) => byte.toString(16).padStart(2, "0")).join("");
-  const headers = { "Content-Type": "application/json", "Idempotency-Key": key };
-  for (const pause of TRIES_MS) {
-    try {
-      return await api(path, { json, headers });
-    } catch (error) {
-      if (error.code !== SILENT.code) throw error;
-      await new Promise((resolve) => setTimeout(resolve, pause));
-    }
-  }
-  return api(path, { json, headers });
-}
-
 /** Ask the API; `json` makes it a POST. Resolves to the JSON, or the text, of the answer. */
 export async function api(path, { json, method = json ? "POST" : "GET", ...options } = {}) {
   const headers = json ? { "Content-Type": "application/json" } : {};

@@ -1,4 +1,4 @@
-/** Getting a file: dropped anywhere on the page, pasted, or chosen; uploaded with its progress in view. */
+/** Getting a file: dropped, pasted or chosen. */
 import { ApiError, failure, ROOT, SILENT } from "./api.js";
 import { $$, showError } from "./dom.js";
 

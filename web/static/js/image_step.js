@@ -1,4 +1,4 @@
-/** Step 1 of a preview: where the image comes from, what it is, its pixel size, planes, channels and contrast. */
+/** Step 1 of a preview: the image, its pixel size, planes, channels and contrast. */
 import { api } from "./api.js";
 import { $, $$, h, showError } from "./dom.js";
 import { acceptFiles } from "./drop.js";
@@ -8,10 +8,7 @@ const TILE = 256;
 const SOURCES = { file: "From the file. Correct it if it is wrong.", user: "As you gave it.",
   none: "Not in the file. Give it if you know it: sizes come in µm, and the model can resize." };
 
-function bytes(n) {
-  if (n < 1e3) return `${n} B`;
-  return n < 1e6 ? `${short(n / 1e3)} kB` : `${short(n / 1e6)} MB`;
-}
+const bytes = (n) => n < 1e6 ? `${short(n / 1e3)} kB` : `${short(n / 1e6)} MB`;
 
 /** `got(image)`: another image was chosen; `changed(part)`: plane, channels or pixel size were. */
 export function imageStep({ state, viewer, got, changed }) {
@@ -57,20 +54,19 @@ export function imageStep({ state, viewer, got, changed }) {
       changed("pixelSize");
     }
   }
-  $("#pixel-size").onchange = readPixelSize;
-  $("#pixel-unit").onchange = readPixelSize;
+  $("#pixel-size").onchange = $("#pixel-unit").onchange = readPixelSize;
   const sayPixelSize = () => { $("#pixel-size-hint").textContent = SOURCES[state.pixelSizeFrom]; };
 
-  /** A choice of channels, or, for a model that has a use for each of its own, one for each use. */
+  /** A choice of channels, or of one for each use that the model has. */
   function channels(model = null) {
     if (!state.image) return;
     const { rgb, channels: many, channel_names: names } = state.image;
     const uses = model && many > 1 ? model.dataset.roles.split(",").slice(0, many) : null;
     if (state.byRole && !uses) state.channels = null;
-    if (uses && state.channels?.length !== uses.length) state.channels = uses.map((_, index) => index);
+    if (uses && state.channels?.length !== uses.length) state.channels = [...uses.keys()];
     state.byRole = uses ? model.value : null;
     const name = (index) => names[index] || (rgb ? ["Red", "Green", "Blue"][index] : `Channel ${index + 1}`);
-    const all = Array.from({ length: many }, (_, index) => index);
+    const all = [...Array(many).keys()];
     $("#channels").hidden = many < 2 || (rgb && !uses);
     $("#channel-chips").replaceChildren(...(uses ? uses.map((use, at) => h("label", { class: "chip" }, `${use[0].toUpperCase()}${use.slice(1)}`,
       h("select", { change: pickUses }, ...all.map((index) => h("option", { value: index, selected: state.channels[at] === index }, name(index))))))
@@ -81,21 +77,18 @@ export function imageStep({ state, viewer, got, changed }) {
       })));
   }
   function pickUses() {
-    state.channels = $$("#channel-chips select").map((select) => Number(select.value));
+    state.channels = $$("#channel-chips select").map(({ value }) => Number(value));
     changed("channels");
   }
   function pickChannels() {
-    const boxes = $$("#channel-chips input");
-    const chosen = boxes.filter((box) => box.checked).map((box) => Number(box.value));
-    state.channels = chosen.length && chosen.length < boxes.length ? chosen : null;
+    const chosen = $$("#channel-chips :checked").map(({ value }) => Number(value));
+    state.channels = chosen.length && chosen.length < $$("#channel-chips input").length ? chosen : null;
     changed("channels");
   }
 
-  const filter = () => {
+  $("#brightness").oninput = $("#contrast").oninput = () => {
     viewer.osd.drawer.canvas.style.filter = `brightness(${$("#brightness").value}) contrast(${$("#contrast").value})`;
   };
-  $("#brightness").oninput = filter;
-  $("#contrast").oninput = filter;
 
   /** Show what `state.image` is. */
   function show() {

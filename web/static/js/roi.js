@@ -83,7 +83,11 @@ export class Roi {
     if (event.button) return;
     event.stopPropagation();
     event.preventDefault();
-    const move = (next) => this.set(rectangle(this.#inside(this.viewer.locate(next))), false);
+    const { width, height } = this.viewer.size;
+    const move = (next) => {
+      const { x, y } = this.viewer.locate(next);
+      this.set(rectangle({ x: clamp(x, 0, width), y: clamp(y, 0, height) }), false);
+    };
     const end = () => {
       removeEventListener("pointermove", move);
       this.changed(this.value, true);
@@ -91,11 +95,6 @@ export class Roi {
     addEventListener("pointermove", move);
     addEventListener("pointerup", end, { once: true });
     addEventListener("pointercancel", end, { once: true });
-  }
-
-  #inside({ x, y }) {
-    const { width, height } = this.viewer.size;
-    return { x: clamp(x, 0, width), y: clamp(y, 0, height) };
   }
 
   #fillsView() {

@@ -1,4 +1,4 @@
-/** Step 4 of a preview: the settings of the chosen models. What all have alike stands once, the rest by model. */
+/** Step 4 of a preview: the settings. What all chosen models have alike stands once, the rest by model. */
 import { $, $$, h, showError } from "./dom.js";
 import { count } from "./units.js";
 
@@ -9,7 +9,7 @@ export function settingsForm({ definitions: list, models }, values, depth, chang
   const definitions = Object.fromEntries(list.map((one) => [one.name, one]));
   let chosen = [];
   let fields = [];
-  let strangers = []; // names from the address that none of the models has: sent, so that they are refused with what works
+  let strangers = []; // names in the address that no model has: sent, to be refused
 
   const setting = (id, name) => models[id]?.[name] && { ...definitions[name], ...models[id][name] };
   const text = (value) => String(value ?? "");
@@ -60,8 +60,7 @@ export function settingsForm({ definitions: list, models }, values, depth, chang
 
   /** Show the settings of models, given by id. */
   function show(ids) {
-    const first = !chosen.length;
-    if (first) strangers = Object.keys(values).filter((name) => ids.length && !name.includes("@") && !ids.some((id) => models[id][name]));
+    if (!chosen.length) strangers = Object.keys(values).filter((name) => ids.length && !name.includes("@") && !ids.some((id) => models[id][name]));
     else if (ids.join() !== chosen.join()) forget();
     chosen = ids;
     const names = Object.keys(definitions);
@@ -108,8 +107,8 @@ export function settingsForm({ definitions: list, models }, values, depth, chang
       showError(note, here ? error : null);
       $("input, select", element).setAttribute("aria-invalid", here);
     }
-    if (found) for (const step of ["#step-settings", ...(found.element.closest("#more-settings") ? ["#more-settings"] : [])]) $(step).open = true;
-    return Boolean(found);
+    if (found) $("#step-settings").open = true;
+    return found;
   }
   return { show, of, place };
 }

@@ -1,4 +1,4 @@
-/** What every page does: say when the network is gone, copy what has a copy button. */
+/** What every page does: say when the network is gone. */
 import { $ } from "./dom.js";
 import { sayTimes } from "./units.js";
 
@@ -8,17 +8,3 @@ addEventListener("online", say);
 addEventListener("offline", say);
 say();
 sayTimes();
-
-document.addEventListener("click", async ({ target }) => {
-  const button = target.closest("[data-copy], [data-copy-url]");
-  if (!button) return;
-  const text = button.dataset.copy ? $(button.dataset.copy).textContent.trim() : location.origin + location.pathname;
-  const label = button.lastChild.textContent;
-  try {
-    await navigator.clipboard.writeText(text);
-    button.lastChild.textContent = "Copied";
-    setTimeout(() => { button.lastChild.textContent = label; }, 1500);
-  } catch {
-    prompt("Copy this:", text);
-  }
-});

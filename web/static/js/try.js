@@ -1,7 +1,8 @@
-/** The try page: image, region, models, settings; all of it in the address, so that a reload loses nothing. */
-import { api, apiOnce } from "./api.js";
+/** The try page; all of it is in the address, so that a reload loses nothing. */
+import { api } from "./api.js";
 import { $, $$, h, pageData, settled, showError } from "./dom.js";
 import { imageStep } from "./image_step.js";
+import { apiOnce } from "./once.js";
 import { Roi } from "./roi.js";
 import { settingsForm } from "./settings_form.js";
 import { seconds, short } from "./units.js";
@@ -36,7 +37,7 @@ function saveAddress() {
   history.replaceState(null, "", `?${new URLSearchParams(kept).toString().replaceAll("%2C", ",")}`);
 }
 
-/** Show `found`; `kept` says that plane, region and pixel size come from the address. */
+/** Show `found`, with plane, region and pixel size from the address if `kept`. */
 function open(found, kept = false) {
   state.image = found;
   if (!kept) Object.assign(state, { plane: 0, channels: null, pixelSize: null });
@@ -95,7 +96,7 @@ function changed() {
   estimate();
 }
 
-/** Requests for models, given as their boxes: one for each set of settings and channels among them. */
+/** Requests for models (their boxes), one for each set of settings and channels. */
 function requests(models) {
   const { image: { id }, plane, channels, byRole, pixelSize, pixelSizeFrom } = state;
   const groups = Map.groupBy(models, (box) => JSON.stringify({ settings: box.checked ? form.of(box.value) : {}, channels: byRole && box.value !== byRole ? null : channels }));
@@ -203,7 +204,7 @@ addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) run();
   if (event.key === "Escape") draw(false);
 });
-// Back from a result, the page may come from the browser's memory with Run still off.
+// Back from a result, the page may come from memory with Run off.
 addEventListener("pageshow", (event) => event.persisted && sayEstimate());
 
 $("#viewer-empty").append(h("strong", {}, "Drop an image here"), "or choose a file, paste one, or take a sample, in step 1.");

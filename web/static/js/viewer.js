@@ -5,7 +5,7 @@ import { length } from "./units.js";
 const MARGIN = 20; // room around the picture, where the region's handles stay in reach, px
 const BAR = 140; // longest scale bar, in screen pixels
 
-// OpenSeadragon adds a <style> unless one is there, which the content security policy forbids; this one is no HTML.
+// OpenSeadragon adds a <style>, which the content security policy forbids, unless it finds this.
 const decoy = document.createElementNS("urn:zooscope", "style");
 decoy.setAttribute("data-openseadragon-mobile-css", "");
 document.head.append(decoy);
