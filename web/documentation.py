@@ -36,7 +36,9 @@ def render(text: str) -> Markup:
             _root_picture(child)
         if token.type == "heading_open":
             _name_heading(token, tokens[tokens.index(token) + 1])
-    return Markup(markdown.renderer.render(tokens, markdown.options, {}))  # noqa: S704
+    html = markdown.renderer.render(tokens, markdown.options, {})
+    # What scrolls sideways on a phone is reached by keyboard as well.
+    return Markup(html.replace("<pre>", '<pre tabindex="0">'))  # noqa: S704
 
 
 def _link_pages(token: Token) -> None:
