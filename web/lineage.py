@@ -53,9 +53,7 @@ def try_query(job: Mapping[str, Any]) -> str:
     }
     # Settings in which the model leaves no choice are not on that page.
     there = settings_data([model])["models"][model["id"]] if model else job["settings"]
-    address |= {
-        f"set.{name}": value for name, value in job["settings"].items() if name in there and value is not None
-    }
+    address |= {f"set.{name}": value for name, value in job["settings"].items() if name in there and value is not None}
     return urlencode({name: value for name, value in address.items() if value != ""}, safe=",")
 
 
