@@ -113,3 +113,5 @@ def test_a_page_without_a_stream_asks_until_it_gets_one(hand_worker: HandWorker,
     hand_worker.client.release(uuid, lease)
     expect(page.locator("#result")).to_have_attribute("data-state", "queued")
     hand_visitor.complaints.clear()  # the browser notes the refusal
+    # Nothing is left for the worker of the next test.
+    hand_worker.client.fail(uuid, hand_worker.claim(uuid), "given-up", "The test is over.", retry=False)
