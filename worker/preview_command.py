@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from scheduler.contract import STAGES, Progress
 from worker.preview_options import BadArgument, add_options, given_inputs, given_settings
-from worker.stream.choice import UNLIMITED, streamable, too_large, unlimited
+from worker.stream.choice import UNLIMITED, too_large, unlimited
 from zoo.channel_fit import fit_channels
 from zoo.images import Crop, ImageInfo, PixelSize, decode_crop, encode_crop, inspect
 from zoo.packages import ModelPackage, file_sha256, read_package
@@ -92,9 +92,8 @@ def _checked(arguments: argparse.Namespace, settings: Settings) -> Request:
         pixel_size, package.pixel_size_um, nominal=package.pixel_size_nominal, rescale=resolved["rescale"]
     )
     budget = min(settings.roi_pixels, package.preview.get("maximum_pixels") or settings.roi_pixels)
-    streamed = streamable(package, resolved)
-    check_budget(region.height, region.width, scale, UNLIMITED if streamed else budget)
-    streamed = streamed and too_large(package, region, scale, frames, budget, settings.stream_memory_bytes)
+    check_budget(region.height, region.width, scale, UNLIMITED)
+    streamed = too_large(package, region, scale, frames, budget, settings.stream_memory_bytes)
     return Request(package, info, image, region, plane, channels, pixel_size, resolved, frames, streamed)
 
 

@@ -25,13 +25,14 @@ def head_classes(job: PreviewJob) -> tuple[HeadClass, ...]:
     return classes_of(job.package.head, job.package.preview.get("colour"))
 
 
-def table_of(job: PreviewJob, found: Decoded) -> Table:
+def table_of(job: PreviewJob, found: Decoded, spots: np.ndarray | None = None) -> Table:
     """Columns of the table, decimals as they are written; None where a column does not apply to a row.
 
-    Rows are regions or boxes in the order of their labels, then spots; `id` counts them from 1.
+    Rows are regions or boxes in the order of their labels, then spots; `id` counts them from 1. `spots` (n,) are how
+    many lie in each region, where these are not all among what was found.
     """
     classes = head_classes(job)
-    parts = _parts(job, found)
+    parts = _parts(job, found, spots)
     columns = list(dict.fromkeys(name for part in parts for name in part))
     names = [classes[kind].name for kind in found.kinds().tolist()]
     table: Table = {"id": list(range(1, len(names) + 1)), "class": names}
@@ -40,7 +41,7 @@ def table_of(job: PreviewJob, found: Decoded) -> Table:
     return table
 
 
-def _parts(job: PreviewJob, found: Decoded) -> list[Table]:
+def _parts(job: PreviewJob, found: Decoded, counts: np.ndarray | None) -> list[Table]:
     pixels, names = finite(job.crop.pixels), _channel_names(job)
     size, origin = job.crop.pixel_size, (job.crop.origin.x, job.crop.origin.y)
     if found.boxes is not None:
@@ -50,7 +51,7 @@ def _parts(job: PreviewJob, found: Decoded) -> list[Table]:
     if found.scores is not None:
         regions = measure_objects(found.labels, pixels, names, found.scores, origin=origin, pixel_area_um2=area)
         del regions["id"]
-        parts.append(regions if found.points is None else regions | _counts(regions, found))
+        parts.append(regions if found.points is None else regions | _counts(regions, found, counts))
     if found.points is not None:
         channel = min(int(job.package.head.get("channel", 0)), pixels.shape[2] - 1)
         spots = measure_points(found.points, pixels, names, channel, origin=origin, pixel_size=size)
@@ -60,10 +61,12 @@ def _parts(job: PreviewJob, found: Decoded) -> list[Table]:
     return [_blank(files.rounded(part)) for part in parts]
 
 
-def _counts(regions: Mapping[str, np.ndarray], found: Decoded) -> dict[str, np.ndarray]:
+def _counts(regions: Mapping[str, np.ndarray], found: Decoded, spots: np.ndarray | None) -> dict[str, np.ndarray]:
     """How many spots lie in each cell, and how densely."""
     assert found.points is not None
-    spots = np.bincount(found.points.parent, minlength=len(found.classes) + 1)[1:]
+    if spots is None:
+        many = len(found.classes) + 1
+        spots = np.bincount(found.points.parent, minlength=many)[1:many]
     if "area_um2" in regions:
         return {"spots": spots, "spots_per_um2": spots / regions["area_um2"]}
     return {"spots": spots, f"spots_per_{PER_PIXELS}_px": spots / regions["area_px"] * PER_PIXELS}

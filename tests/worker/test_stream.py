@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import json
 import threading
 from pathlib import Path
@@ -247,20 +246,6 @@ def test_a_large_overlay_is_reduced_and_says_so(
     with Image.open(streamed / "overlay.png") as overlay:
         assert overlay.size == (SIDE[1] // factor, SIDE[0] // factor)
     assert f"overlay reduced by {factor}" in (streamed / "log.txt").read_text()
-
-
-def test_what_needs_the_whole_region_is_refused(
-    packages: dict[str, ModelPackage], images: dict[str, Path], models: Any, tmp_path: Path
-) -> None:
-    from worker.stream.statistics import NotStreamable
-
-    spots = dataclasses.replace(packages["mask"], head={"kind": "spots", "channel": 0, "cells": 1})
-    cases: list[tuple[ModelPackage, str, dict[str, Any]]] = [
-        (spots, "spots", {}),
-    ]
-    for package, words, given in cases:
-        with pytest.raises(NotStreamable, match=words):
-            both(package, images["tiled"], models, tmp_path / words, **given)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from test_stream import network_file, picture, write_zarr
 
 import zooscope
 from scheduler.contract import RESULT_FILES
-from worker.stream.choice import streamable, too_large
+from worker.stream.choice import too_large
 from zoo.packages import read_package
 from zoo.pixel_scale import Scale
 from zoo.roi import Region
@@ -92,5 +92,3 @@ def test_what_fits_is_not_streamed(package: Path) -> None:
     assert too_large(model, region, Scale(), 1, 10**5, 2**30)
     assert too_large(model, region, Scale(), 1, 10**7, 2**26)
     assert too_large(model, region, Scale(4, 4), 1, 10**7, 2**30)
-    assert streamable(model, {"threshold": 0.5, "enhancement": "off"})
-    assert streamable(model, {"threshold": 0.5, "enhancement": "clahe"})

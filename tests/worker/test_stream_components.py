@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from worker.stream.components import find_pieces, fits, pieces_of, windows
+from worker.stream.components import find_pieces, fits, pieces_and_owners, pieces_of, windows
 
 
 def foreground(seed: int, share: float) -> np.ndarray:
@@ -23,11 +23,18 @@ def test_pieces_do_not_depend_on_the_bands(seed: int, share: float, rows: int) -
     width = inside.shape[1]
     labels, count = ndimage.label(inside)
     whole = pieces_of(labels, count, 0, 0, width)
-    found = find_pieces(((top, inside[top : top + rows]) for top in range(0, len(inside), rows)), width)
+    bands = [(top, inside[top : top + rows]) for top in range(0, len(inside), rows)]
+    found, owners = pieces_and_owners(bands, width)
     order = np.argsort(whole.first)
     np.testing.assert_array_equal(found.boxes, whole.boxes[order])
     np.testing.assert_array_equal(found.first, whole.first[order])
     np.testing.assert_array_equal(found.area, whole.area[order])
+    done, numbers = 0, np.concatenate([[0], 1 + np.argsort(order)])
+    for top, band in bands:
+        local, count = ndimage.label(band)
+        own = np.concatenate([[0], owners[done : done + count] + 1])
+        np.testing.assert_array_equal(own[local], numbers[labels[top : top + len(band)]])
+        done += count
 
 
 @settings(deadline=None)

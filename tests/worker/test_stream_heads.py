@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 from example_package import make_package
+from scipy import ndimage
 from standard_package import make_standard_package, onnx_weights, run_onnx
 from test_network_kinds import BOXES_HEAD, detector
 from test_stream import CLASSES, SETTINGS, both, compare, picture
@@ -54,6 +55,48 @@ def test_spots_are_those_of_the_preview_in_memory(
         exactly="pixel_size" not in given,
     )
     assert len(rows) > 5
+
+
+def stained() -> np.ndarray:
+    """(y, x) uint8: touching cells on a dark ground, spots in and between them."""
+    rng = np.random.default_rng(3)
+    y, x = np.mgrid[:300, :260]
+    plane = np.zeros((300, 260))
+    for middle in rng.uniform(0, (300, 260), (26, 2)):
+        plane = np.maximum(plane, 60.0 * (np.hypot(y - middle[0], x - middle[1]) < rng.uniform(9, 21)))
+    spots = np.zeros(plane.shape)
+    spots[rng.integers(0, 300, 120), rng.integers(0, 260, 120)] = rng.uniform(700, 1500, 120)
+    plane = ndimage.gaussian_filter(plane, 1) + ndimage.gaussian_filter(spots, 1.4)
+    return (20 + plane + rng.normal(0, 1.5, plane.shape)).clip(0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"memory": 2**21, "minimum_area_px": 400},
+        {"roi": Region(13, 22, 201, 157), "spot_method": "dog", "seed_height": 0.02},
+        {"pixel_size": PixelSize(0.5, 0.5)},
+    ],
+)
+def test_spots_are_counted_in_the_cells_of_the_preview_in_memory(
+    models: Any, tmp_path: Path, given: dict[str, Any]
+) -> None:
+    tifffile.imwrite(tmp_path / "stained.tif", stained(), tile=(64, 64))
+    head = {"kind": "spots", "channel": 0, "cells": 0, "threshold": 0.5, "cell_level": 0.35, "minimum_area_px": 60}
+    path = make_package(tmp_path / "spots.zip", head=head, network=False, pixel_size_um=0.5)
+    package = read_package(path, SETTINGS)
+    rows = compare(*both(package, tmp_path / "stained.tif", models, tmp_path / "out", **given))
+    assert sum(row["spots"] != "" for row in rows) > 5
+    assert len({row["cell"] for row in rows if row["spots"] == ""}) > 5
+
+
+def test_spots_have_no_cell_where_there_are_none(image: Path, models: Any, tmp_path: Path) -> None:
+    head = {"kind": "spots", "channel": 0, "cells": 0, "threshold": 0.12, "sigma_max_px": 5.0}
+    path = make_package(tmp_path / "spots.zip", head=head, network=False, pixel_size_um=0.5)
+    rows = compare(*both(read_package(path, SETTINGS), image, models, tmp_path / "out"))
+    assert len(rows) > 5
+    assert {row["cell"] for row in rows} == {""}
 
 
 def detector_file(path: Path) -> Path:

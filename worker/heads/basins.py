@@ -32,6 +32,16 @@ def inside_graph(hills: np.ndarray, inside: np.ndarray) -> tuple[np.ndarray, np.
 
 def climb(heights: np.ndarray, neighbours: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """The basin (0..n-1) of each pixel by steepest ascent, and the pixel that is each basin's summit."""
+    target = ends(uphill(heights, neighbours))
+    is_summit = np.zeros(heights.size, bool)
+    is_summit[target] = True
+    summits = np.flatnonzero(is_summit)
+    numbers = np.cumsum(is_summit, dtype=np.int32) - 1
+    return numbers[target], summits
+
+
+def uphill(heights: np.ndarray, neighbours: list[np.ndarray]) -> np.ndarray:
+    """The highest of each pixel and its neighbours, int32."""
     target = np.arange(heights.size, dtype=np.int32)
     best = heights.copy()
     for there in neighbours:
@@ -40,16 +50,16 @@ def climb(heights: np.ndarray, neighbours: list[np.ndarray]) -> tuple[np.ndarray
         higher = (height > best) | ((height == best) & (there > target))
         target = np.where(higher, there, target)
         best = np.where(higher, height, best)
+    return target
+
+
+def ends(target: np.ndarray) -> np.ndarray:
+    """Where each pixel comes to in the end that goes from target to target."""
     while True:
         further = target[target]
         if np.array_equal(further, target):
-            break
+            return target
         target = further
-    is_summit = np.zeros(heights.size, bool)
-    is_summit[target] = True
-    summits = np.flatnonzero(is_summit)
-    numbers = np.cumsum(is_summit, dtype=np.int32) - 1
-    return numbers[target], summits
 
 
 Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -100,7 +110,11 @@ def saddles_between(basins: np.ndarray, count: int, heights: np.ndarray, neighbo
         one, two = basins[border].astype(np.int64), other[border].astype(np.int64)
         keys.append(np.minimum(one, two) * count + np.maximum(one, two))
         heights_there.append(np.minimum(heights[border], heights[there[border]]))
-    key, height = np.concatenate(keys), np.concatenate(heights_there)
+    return highest_first(np.concatenate(keys), np.concatenate(heights_there), count)
+
+
+def highest_first(key: np.ndarray, height: np.ndarray, count: int) -> Pairs:
+    """Pairs of `count` basins, each once; a key is the number of the lesser times `count` plus that of the other."""
     order = np.lexsort((-height, key))
     key, height = key[order], height[order]
     foremost = np.flatnonzero(np.diff(key, prepend=-1))

@@ -225,14 +225,8 @@ def _spots(task: Task) -> Decoded:
     labels, scores = np.zeros(task.shape, np.int32), None
     options = spot_options(task.head, task.settings)
     if counts_in_cells(task.head, task.settings):
-        labels, scores = cells_by_intensity(
-            given[..., int(task.head["cells"])],
-            level=task.number("cell_level", 0.5),
-            splitting=task.number("seed_height", 0.1),
-            smoothing=float(task.head.get("smoothing", 2.0)),
-            spot_sigma=options["sigma_max"],
-            minimum_area=task.smallest,
-        )
+        plane = given[..., int(task.head["cells"])]
+        labels, scores = cells_by_intensity(plane, **cell_options(task), minimum_area=task.smallest)
     points = find_spots(given[..., int(task.head.get("channel", 0))], **options, labels=labels)
     return Decoded(given, labels, np.ones(int(labels.max(initial=0)), np.int32), scores, points=points)
 
@@ -249,6 +243,16 @@ def spot_options(head: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[s
         "sigma_min": float(settings.get("spot_sigma_min_px", head.get("sigma_min_px", 1.0))),
         "sigma_max": float(settings.get("spot_sigma_max_px", head.get("sigma_max_px", 3.0))),
         "threshold": settings["threshold"],
+    }
+
+
+def cell_options(task: Task) -> dict[str, float]:
+    """What `cells_by_intensity` is told besides the smallest area."""
+    return {
+        "level": task.number("cell_level", 0.5),
+        "splitting": task.number("seed_height", 0.1),
+        "smoothing": float(task.head.get("smoothing", 2.0)),
+        "spot_sigma": spot_options(task.head, task.settings)["sigma_max"],
     }
 
 

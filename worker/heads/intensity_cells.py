@@ -13,7 +13,7 @@ import math
 import numpy as np
 from scipy import ndimage
 
-from worker.heads.basins import climb, inside_graph, merged, saddles_between
+from worker.heads.basins import Pairs, climb, inside_graph, merged, saddles_between
 from worker.heads.labels import drop_small
 
 # Levels further apart than this many standard deviations within them are two levels; halves of a normal distribution
@@ -25,6 +25,12 @@ BRIGHTEST = 99.5
 # Half the window that removes a spot, in its sigmas.
 SPOT_REACH = 2.0
 CORNER = 7
+# Where scipy's Gaussian ends, in sigmas.
+TRUNCATE = 4.0
+# How far the Gaussian reaches that is laid over the distances from the outline; and how far from a piece the outline
+# bears on it: so near to another piece, distances are at most the diagonal of what the Gaussian reaches.
+NECK_SMOOTHING = 4
+NECK_REACH = NECK_SMOOTHING + 6
 
 
 def cells_by_intensity(
@@ -50,25 +56,57 @@ def cells_by_intensity(
         labels (y, x) int32, cells 4-connected, numbered from 1 in scan order, and scores (y, x) float32 in 0..1, how
         far a pixel rises from the background's to the cells' level.
     """
-    smooth = plane.astype(np.float32, copy=False)
-    if smoothing > 0:
-        smooth = ndimage.gaussian_filter(smooth, smoothing, mode="nearest")
-    level_of = smooth
-    if spot_sigma > 0:
-        window = 2 * math.ceil(SPOT_REACH * math.hypot(spot_sigma, smoothing)) + 1
-        level_of = ndimage.grey_opening(smooth, (window, window))
+    smooth, level_of = smoothed(plane, smoothing, spot_sigma)
     low, high = two_levels(level_of)
     if not high > low:
         return np.zeros(plane.shape, np.int32), np.zeros(plane.shape, np.float32)
-    scores = np.clip((smooth - low) / (high - low), 0, 1)
-    bright = scores >= level
+    scores = rise(smooth, low, high)
+    inside = _without_pinholes(bright(scores, level_of, level, low, high, spot_sigma), pinhole_area(smoothing))
+    labels = part_at_necks(inside, splitting)
+    fill_holes(labels)
+    return drop_small(labels, minimum_area), scores
+
+
+def smoothed(plane: np.ndarray, smoothing: float, spot_sigma: float) -> tuple[np.ndarray, np.ndarray]:
+    """(y, x) float32 twice: the plane smoothed, and that with its spots levelled."""
+    smooth = plane.astype(np.float32, copy=False)
+    if smoothing > 0:
+        smooth = ndimage.gaussian_filter(smooth, smoothing, mode="nearest")
+    if not spot_sigma > 0:
+        return smooth, smooth
+    window = 2 * _levelling(smoothing, spot_sigma) + 1
+    return smooth, ndimage.grey_opening(smooth, (window, window))
+
+
+def smoothing_reach(smoothing: float, spot_sigma: float) -> int:
+    """How far in pixels what `smoothed` gives depends on the plane around it."""
+    gaussian = int(TRUNCATE * smoothing + 0.5) if smoothing > 0 else 0
+    return gaussian + 2 * (_levelling(smoothing, spot_sigma) if spot_sigma > 0 else 0)
+
+
+def _levelling(smoothing: float, spot_sigma: float) -> int:
+    return math.ceil(SPOT_REACH * math.hypot(spot_sigma, smoothing))
+
+
+def rise(smooth: np.ndarray, low: float, high: float) -> np.ndarray:
+    """(y, x) float32 in 0..1: how far each pixel rises from the background's to the cells' level."""
+    return np.clip((smooth - low) / (high - low), 0, 1)
+
+
+def bright(
+    scores: np.ndarray, level_of: np.ndarray, level: float, low: float, high: float, spot_sigma: float
+) -> np.ndarray:
+    """(y, x) bool: what is bright enough; it depends on `level_of` as far as CORNER // 2 pixels away."""
+    enough = scores >= level
     if spot_sigma > 0:
         # Opening takes the corners of a cell, too, which lie near what it leaves.
-        bright &= ndimage.maximum_filter(level_of, CORNER) >= low + level * (high - low)
-    inside = _without_pinholes(bright, math.pi * (2 * smoothing) ** 2)
-    labels = part_at_necks(inside, splitting)
-    _fill_holes(labels)
-    return drop_small(labels, minimum_area), scores
+        enough &= ndimage.maximum_filter(level_of, CORNER) >= low + level * (high - low)
+    return enough
+
+
+def pinhole_area(smoothing: float) -> float:
+    """Holes of fewer pixels than this are none."""
+    return math.pi * (2 * smoothing) ** 2
 
 
 def _without_pinholes(inside: np.ndarray, area: float) -> np.ndarray:
@@ -81,7 +119,7 @@ def _without_pinholes(inside: np.ndarray, area: float) -> np.ndarray:
     return inside | small[holes]
 
 
-def _fill_holes(labels: np.ndarray) -> None:
+def fill_holes(labels: np.ndarray) -> None:
     """Give the background that one cell encloses to that cell, in place. What several enclose lies between them."""
     for number, box in enumerate(ndimage.find_objects(labels), start=1):
         if box is not None:
@@ -91,10 +129,26 @@ def _fill_holes(labels: np.ndarray) -> None:
 
 def two_levels(plane: np.ndarray) -> tuple[float, float]:
     """The mean of the background and that of what is brighter, by Otsu's threshold; twice the same if they are one."""
-    least, most = float(plane.min()), float(np.percentile(plane, BRIGHTEST))
+    rank = brightest_rank(plane.size)
+    least, most = float(plane.min()), float(np.partition(plane.ravel(), rank)[rank])
     if not most > least:
         return least, least
-    counts, edges = np.histogram(np.minimum(plane, most), BINS, (least, most))
+    return levels_of(histogram(plane, least, most), least, most)
+
+
+def brightest_rank(count: int) -> int:
+    """Of how many values, of `count`, the brightest that says something of the cells is larger."""
+    return int(BRIGHTEST / 100 * (count - 1))
+
+
+def histogram(plane: np.ndarray, least: float, most: float) -> np.ndarray:
+    """(BINS,) int64: how many values lie in each of equal steps from `least` to `most`; what is more is in the last."""
+    return np.histogram(np.minimum(plane, np.float32(most)), BINS, (least, most))[0]
+
+
+def levels_of(counts: np.ndarray, least: float, most: float) -> tuple[float, float]:
+    """As `two_levels`, from a histogram."""
+    edges = np.linspace(least, most, BINS + 1, dtype=np.float32)
     middles = (edges[:-1] + edges[1:]) / 2
     below, above = np.cumsum(counts), counts.sum() - np.cumsum(counts)
     sums = np.cumsum(counts * middles)
@@ -115,15 +169,25 @@ def part_at_necks(inside: np.ndarray, splitting: float) -> np.ndarray:
     labels = np.zeros(inside.shape, np.int32)
     if not inside.any():
         return labels
-    distance = ndimage.gaussian_filter(ndimage.distance_transform_edt(inside).astype(np.float32), 1)
+    distance = smooth_distance(ndimage.distance_transform_edt(inside))
     pixels, heights, neighbours = inside_graph(distance, inside)
     basins, summits = climb(heights, neighbours)
-    peaks = heights[summits].tolist()
+    saddles = saddles_between(basins, summits.size, heights, neighbours)
+    groups = merged_at_necks(saddles, heights[summits].tolist(), splitting)
+    labels.ravel()[pixels] = groups[basins] + 1
+    return labels
+
+
+def smooth_distance(distance: np.ndarray) -> np.ndarray:
+    """(y, x) float32: what is parted, from the distance to the outline; it depends on NECK_SMOOTHING pixels around."""
+    return ndimage.gaussian_filter(distance.astype(np.float32), 1)
+
+
+def merged_at_necks(saddles: Pairs, peaks: list[float], splitting: float) -> np.ndarray:
+    """For each basin, whose summit is as high as `peaks` tells, the one it belongs to, int32."""
 
     def join(one: int, other: int, saddle: float) -> tuple[int, int] | None:
         low, high = (one, other) if (peaks[one], -one) < (peaks[other], -other) else (other, one)
         return (low, high) if peaks[low] - saddle <= splitting * peaks[low] else None
 
-    groups = merged(saddles_between(basins, summits.size, heights, neighbours), summits.size, join)
-    labels.ravel()[pixels] = groups[basins] + 1
-    return labels
+    return merged(saddles, len(peaks), join)

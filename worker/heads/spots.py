@@ -10,7 +10,7 @@ uneven background, brightness and exposure do not matter, nor where the plane wa
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -39,6 +39,8 @@ LARGER, SMALLER = 1.02, 1.08
 APART = 0.8
 TRUNCATE = 4.0
 
+LabelsAt = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
 
 def find_spots(
     plane: np.ndarray,
@@ -62,7 +64,7 @@ def find_spots(
     sigmas = scales(sigma_min, sigma_max)
     answers = filter_answers(plane, sigmas, method)
     found = look_for(plane, answers, answer_noise(answers), sigmas, least_snr_of(threshold))
-    return found.points(least_snr_of(threshold), labels)
+    return found.points(least_snr_of(threshold), None if labels is None else lambda y, x: labels[y, x])
 
 
 def least_snr_of(threshold: float) -> float:
@@ -82,13 +84,15 @@ class Seen:
     answer: np.ndarray
     noise: np.ndarray
 
-    def points(self, least_snr: float, labels: np.ndarray | None = None) -> Points:
-        """The spots among them, in scan order: no stronger one's shadow, and of at least `least_snr`."""
+    def points(self, least_snr: float, labels_at: LabelsAt | None = None) -> Points:
+        """The spots among them, in scan order: no stronger one's shadow, and of at least `least_snr`; `labels_at` tells
+        the labels (n,) at rows and columns (n,) of the plane.
+        """
         order = _apart(self.xy, self.sigma * math.sqrt(2), self.answer)
         snr = self.answer[order] / self.noise[order]
         order, snr = order[snr >= least_snr], snr[snr >= least_snr]
         _, y, x = self.cells[order].T
-        parent = np.zeros(len(order), np.int32) if labels is None else labels[y, x].astype(np.int32)
+        parent = np.zeros(len(order), np.int32) if labels_at is None else labels_at(y, x).astype(np.int32)
         return Points(self.xy[order], self.sigma[order] * math.sqrt(2), snr / (snr + EVEN_SNR), snr, parent)
 
 

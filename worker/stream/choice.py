@@ -1,11 +1,7 @@
-"""Whether a preview is streamed: when its region is more than fits into memory, and its head can be streamed."""
+"""Whether a preview is streamed: when its region is more than fits into memory."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from worker.stream import heads
 from zoo.packages import ModelPackage
 from zoo.pixel_scale import Scale
 from zoo.roi import Region
@@ -20,11 +16,6 @@ UNLIMITED = 2**62
 def unlimited(settings: Settings) -> Settings:
     """The settings with which one's own large images are looked at; how much of them is read is another matter."""
     return settings.replace(plane_pixels=UNLIMITED, image_pixels=UNLIMITED, image_side=2**31)
-
-
-def streamable(package: ModelPackage, settings: Mapping[str, Any]) -> bool:
-    """Whether the model's objects can be found window by window, with these settings of a preview."""
-    return heads.streamable(package.head, settings)
 
 
 def too_large(package: ModelPackage, region: Region, scale: Scale, frames: int, budget: int, memory: int) -> bool:

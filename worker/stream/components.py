@@ -25,6 +25,11 @@ class Pieces:
     area: np.ndarray
     width: int
 
+    @staticmethod
+    def none(width: int) -> Pieces:
+        nothing = np.zeros(0, np.int64)
+        return Pieces(nothing.reshape(0, 4), nothing, nothing, width)
+
     def __len__(self) -> int:
         return len(self.first)
 
@@ -50,6 +55,13 @@ def pieces_of(labels: np.ndarray, count: int, top: int, left: int, width: int) -
 
 def find_pieces(bands: Iterable[tuple[int, np.ndarray]], width: int) -> Pieces:
     """The 4-connected pieces of a foreground given from top to bottom as (first row, (y, x) bool of full width)."""
+    return pieces_and_owners(bands, width)[0]
+
+
+def pieces_and_owners(bands: Iterable[tuple[int, np.ndarray]], width: int) -> tuple[Pieces, np.ndarray]:
+    """As `find_pieces`; and the index of the piece (n,) that each label belongs to: those that `scipy.ndimage.label`
+    gives to the first band, then those of the second, and so on.
+    """
     parts, pairs, count = [], [np.zeros((2, 0), np.int64)], 0
     above: np.ndarray | None = None
     for top, inside in bands:
@@ -63,13 +75,13 @@ def find_pieces(bands: Iterable[tuple[int, np.ndarray]], width: int) -> Pieces:
     return _joined(parts, np.unique(np.concatenate(pairs, axis=1), axis=1), count, width)
 
 
-def _joined(parts: list[Pieces], pairs: np.ndarray, count: int, width: int) -> Pieces:
-    """The parts as one, those that `pairs` names joined."""
+def _joined(parts: list[Pieces], pairs: np.ndarray, count: int, width: int) -> tuple[Pieces, np.ndarray]:
+    """The parts as one, those that `pairs` names joined; and the index of the piece that each has become."""
     none = np.zeros(0, np.int64)
     boxes = np.concatenate([none.reshape(0, 4), *(part.boxes for part in parts)])
     first, area = (np.concatenate([none, *(getattr(part, name) for part in parts)]) for name in ("first", "area"))
     if not count:
-        return Pieces(boxes, first, area, width)
+        return Pieces(boxes, first, area, width), none
     graph = sparse.coo_array((np.ones(pairs.shape[1], bool), (pairs[0], pairs[1])), shape=(count, count))
     number, owner = csgraph.connected_components(graph, directed=False)
     whole = np.empty((number, 4), np.int64)
@@ -80,7 +92,9 @@ def _joined(parts: list[Pieces], pairs: np.ndarray, count: int, width: int) -> P
     np.minimum.at(earliest, owner, first)
     order = np.argsort(earliest)
     areas = np.bincount(owner, area, minlength=number).astype(np.int64)
-    return Pieces(whole, earliest, areas, width)[order]
+    place = np.empty(number, np.int64)
+    place[order] = np.arange(number)
+    return Pieces(whole, earliest, areas, width)[order], place[owner]
 
 
 def side_of(window_pixels: int) -> int:

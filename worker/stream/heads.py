@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from worker.heads.decode import DECODERS, Task, counts_in_cells
+from worker.heads.decode import DECODERS, Task
 from worker.stream.regions import RegionHead
 from zoo.pixel_scale import Scale
 
@@ -15,13 +15,6 @@ from zoo.pixel_scale import Scale
 REACH = 4.0
 BOX_KINDS = ("grid-detector", "boxes")
 STAR_CONVEX, SPOTS = "star-convex", "spots"
-
-
-def streamable(head: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
-    """Whether the head's objects can be found without the whole of its maps in memory."""
-    if head["kind"] == SPOTS:
-        return not counts_in_cells(head, settings)
-    return head["kind"] in (*BOX_KINDS, STAR_CONVEX) or region_head(head, settings, Scale()) is not None
 
 
 def region_head(head: Mapping[str, Any], settings: Mapping[str, Any], scale: Scale) -> RegionHead | None:

@@ -30,6 +30,14 @@ class Numbered:
         part = rectangle(self.found, (int(rows[0]), int(rows[-1]) + 1), (int(columns[0]), int(columns[-1]) + 1))
         return self.numbers[part[(rows - rows[0])[:, None], (columns - columns[0])[None, :]]]
 
+    def at(self, y: np.ndarray, x: np.ndarray, scratch: Scratch) -> np.ndarray:
+        """(n,) int32, the labels at these rows and columns (n,)."""
+        found = np.zeros(len(y), np.int32)
+        for top, band in self.bands(scratch):
+            own = np.flatnonzero((y >= top) & (y < top + len(band)))
+            found[own] = band[y[own] - top, x[own]]
+        return found
+
     def bands(self, scratch: Scratch) -> Iterator[tuple[int, np.ndarray]]:
         """First row and labels of each band of full width."""
         height, width = self.shape
@@ -48,7 +56,7 @@ def numbered(
         the labels, the objects in their order, and the numbers in `found`, from 1, of each.
     """
     raw = Numbered(found, np.arange(count + 1, dtype=np.int32), shape)
-    objects = _gathered(raw, count, scratch)
+    objects = gathered(raw, count, scratch)
     kept = np.flatnonzero(objects.area >= max(1, minimum_area))
     kept = kept[np.argsort(objects.first[kept], kind="stable")]
     numbers = np.zeros(count + 1, np.int32)
@@ -56,7 +64,7 @@ def numbered(
     return Numbered(found, numbers, shape), objects[kept], kept + 1
 
 
-def _gathered(labels: Numbered, count: int, scratch: Scratch) -> Pieces:
+def gathered(labels: Numbered, count: int, scratch: Scratch) -> Pieces:
     """Boxes, first pixels and areas of 1..count; an area of 0 for those without a pixel."""
     width = labels.shape[1]
     area = np.zeros(count + 1, np.int64)

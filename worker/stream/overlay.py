@@ -37,15 +37,16 @@ def draw(job: PreviewJob, found: Found, factor: int, scratch: Scratch) -> np.nda
     if found.boxes is not None:
         boxes = Boxes(found.boxes.xyxy / np.float32(factor), found.boxes.score, found.boxes.kind)
         return draw_found(display, Decoded(nothing, shown, found.classes, boxes=boxes), head_classes(job))
+    points = None
     if found.points is not None:
         points = replace(found.points, xy=found.points.xy / factor, radius=found.points.radius / factor)
-        return draw_found(display, Decoded(nothing, shown, np.zeros(0, np.int32), points=points), head_classes(job))
     # Numbered without gaps again, for objects that are too small to be seen have gone.
     present, numbers = np.unique(shown, return_inverse=True)
     if present[0] != 0:
         present, numbers = np.concatenate([[0], present]), numbers + 1
     drawn = numbers.reshape(shown.shape).astype(np.int32)
-    return draw_found(display, Decoded(nothing, drawn, found.classes[present[1:] - 1]), head_classes(job))
+    own = found.classes[present[1:] - 1]
+    return draw_found(display, Decoded(nothing, drawn, own, points=points), head_classes(job))
 
 
 def _reduced(labels: Numbered, shape: tuple[int, int], factor: int, scratch: Scratch) -> np.ndarray:

@@ -51,6 +51,12 @@ class Regions:
         """(n,) int32, of the objects 1..n."""
         return np.concatenate([np.zeros(0, np.int32), *self._classes])
 
+    def extend(self, classes: np.ndarray) -> int:
+        """Count objects of these classes (n,), which the caller paints; the number of the first."""
+        self._classes.append(classes)
+        self.count += len(classes)
+        return self.count - len(classes) + 1
+
     def paint(self, window: Window, labels: np.ndarray, classes: np.ndarray, where: np.ndarray) -> None:
         """Add the objects of `labels` (y, x), as far as `where` (y, x) bool reaches."""
         top, left, bottom, right = window

@@ -25,7 +25,7 @@ from worker.preview import PreviewResult
 from worker.rescale import finer_at_model
 from worker.result import figures, spot_figures
 from worker.stream.boxes import find_boxes
-from worker.stream.heads import BOX_KINDS, SPOTS, STAR_CONVEX, region_head, streamable
+from worker.stream.heads import BOX_KINDS, SPOTS, STAR_CONVEX, region_head
 from worker.stream.infer import averaged, empty_maps, listed
 from worker.stream.numbering import Numbered, numbered
 from worker.stream.objects import Found, write_objects
@@ -35,9 +35,9 @@ from worker.stream.prepare import Prepared, Resized, fitted, prepared
 from worker.stream.reading import ImageRegion, Reader
 from worker.stream.regions import find_regions
 from worker.stream.scratch import Scratch
-from worker.stream.spots import covered, find_spots, no_labels
+from worker.stream.spots import find_counted_spots
 from worker.stream.star_convex import find_polygons
-from worker.stream.statistics import NotStreamable, measures, postprocessed
+from worker.stream.statistics import measures, postprocessed
 from worker.stream.tiff import TiledWriter
 from zoo.packages import ModelPackage
 from zoo.pixel_scale import Scale
@@ -106,7 +106,7 @@ class Streamed:
             files.write_png(out / "overlay.png", draw(job, found, factor, scratch))
             labels = self._write(LabelPlane(found.labels), np.uint16 if len(found.objects) < 2**16 else np.uint32)
         with run.stage("measuring"):
-            run.log(f"{len(found.objects)} objects")
+            run.log(f"{found.count} objects")
             write_objects(job, found, out, scratch, lambda share: run.progress("measuring", share))
             labels.finish(out / "labels.ome.tif", ["labels"], job.crop.pixel_size)
             assert self.probability is not None
@@ -157,12 +157,7 @@ class Streamed:
         if self.probability is None:
             self.probability = self._write(on_image, np.float32)
         if self.package.head["kind"] == SPOTS:
-            points = find_spots(
-                on_image, self.package.head, job.settings, scratch, lambda share: run.progress("decoding", share)
-            )
-            kinds = np.zeros(len(points), np.int32)
-            labels, places = no_labels(self.shape, scratch), covered(points, self.shape)
-            return Found(labels, places, kinds, on_image, pixels, points=points)
+            return find_counted_spots(job, on_image, pixels, scratch, run)
         if self.package.head["kind"] == STAR_CONVEX:
             return find_polygons(job, made, on_image, given.scale, self.shape, pixels, scratch, run)
         # A mask is what the returned map is at the threshold, whatever the grids.
@@ -187,9 +182,9 @@ class Streamed:
     def _finish(self, found: Found, scale: Scale, factor: int, device: str, out: Path) -> PreviewResult:
         run = self.run
         covered = sum(int(np.count_nonzero(band)) for _, band in found.labels.bands(self.scratch))
-        summary = figures(self.job, self.shape, scale, kinds=found.classes, areas=found.areas, covered=covered)
+        summary = figures(self.job, self.shape, scale, kinds=found.kinds, areas=found.areas, covered=covered)
         if found.points is not None:
-            summary |= spot_figures(found.points, 0)
+            summary |= spot_figures(found.points, len(found.objects))
         summary |= {"streamed": True, "overlay_reduced_by": factor}
         text = "".join(f"{line}\n" for line in run.lines)
         (out / "log.txt").write_text(text, encoding="utf-8")
@@ -227,12 +222,6 @@ def run_streamed(
     run = Run(report, log, cancelled)
     run.log(f"model {package.id} {package.version}, package {package.sha256}")
     run.log(f"streamed: at most {scratch.memory / 2**20:.0f} MiB at a time")
-    if not streamable(package.head, settings):
-        raise NotStreamable(
-            f"{package.name} finds objects in a way ({package.head['kind']} in cells) that needs the whole region in "
-            "memory, and this one is too large.",
-            "Choose cells none, a smaller --roi, or raise ZOOSCOPE_STREAM_MEMORY_BYTES.",
-        )
     streamed = Streamed(package, image, settings, source, scratch, run)
     try:
         return streamed.compute(models, out)

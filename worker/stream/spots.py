@@ -10,13 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from worker.heads.decode import spot_options
+from worker.heads.decode import counts_in_cells, spot_options
 from worker.heads.decoded import Points
 from worker.heads.spot_noise import BLOCK, block_counts, block_medians, noise_of
-from worker.heads.spots import Seen, filter_answers, least_snr_of, look_for, reach, scales
-from worker.measure_found import RING_OUTER
+from worker.heads.spots import LabelsAt, Seen, filter_answers, least_snr_of, look_for, reach, scales
+from worker.job import PreviewJob, Run
 from worker.stream.components import Pieces, Window, squares, widened
-from worker.stream.numbering import Numbered
+from worker.stream.intensity_cells import CellFinder
+from worker.stream.numbering import Numbered, numbered
+from worker.stream.objects import Found
 from worker.stream.planes import Plane
 from worker.stream.scratch import Scratch
 
@@ -29,8 +31,11 @@ def find_spots(
     settings: Mapping[str, Any],
     scratch: Scratch,
     tick: Tick = lambda share: None,
+    labels_at: LabelsAt | None = None,
 ) -> Points:
-    """The spots of maps (y, x, map) on the image's pixels, as `worker.heads.decode` finds them without cells."""
+    """The spots of maps (y, x, map) on the image's pixels, as `worker.heads.decode` finds them; `labels_at` tells in
+    which cells they lie.
+    """
     options = spot_options(head, settings)
     sigmas, method = scales(options["sigma_min"], options["sigma_max"]), options["method"]
     least_snr, margin = least_snr_of(options["threshold"]), reach(sigmas, method)
@@ -64,7 +69,7 @@ def find_spots(
         for square, window, pixels, answers in parts(0.4, 1)
     ]
     joined = (np.concatenate([getattr(each, name) for each in seen]) for name in Seen.__dataclass_fields__)
-    return Seen(*joined).points(least_snr)
+    return Seen(*joined).points(least_snr, labels_at)
 
 
 def _inner(square: Window, window: Window) -> tuple[slice, slice]:
@@ -75,15 +80,32 @@ def _inner(square: Window, window: Window) -> tuple[slice, slice]:
     )
 
 
-def covered(points: Points, shape: tuple[int, int]) -> Pieces:
-    """The pixels that measuring each spot of an image of `shape` (y, x) looks at, as pieces."""
-    far = int(np.ceil(points.radius.max(initial=1) * RING_OUTER)) + 2
-    x, y = np.floor(points.xy).astype(np.int64).T
-    low, high = np.stack([y - far, x - far], axis=1), np.stack([y + far + 1, x + far + 1], axis=1)
-    boxes = np.concatenate([np.maximum(low, 0), np.minimum(high, shape)], axis=1)
-    return Pieces(boxes, y * shape[1] + x, np.ones(len(points), np.int64), shape[1])
-
-
-def no_labels(shape: tuple[int, int], scratch: Scratch) -> Numbered:
-    """Labels of no object."""
-    return Numbered(scratch.array("labels", shape, np.int32), np.zeros(1, np.int32), shape)
+def find_counted_spots(
+    job: PreviewJob,
+    maps: Plane,
+    pixels: Callable[[tuple[int, int], tuple[int, int]], np.ndarray],
+    scratch: Scratch,
+    run: Run,
+) -> Found:
+    """The spots of an image and, if they are sought, the cells in which they are counted, from its maps (y, x, map)."""
+    head, settings = job.package.head, job.settings
+    shape, begin = (maps.shape[0], maps.shape[1]), 0.0
+    scores: Plane | None = None
+    if counts_in_cells(head, settings):
+        begin = 0.5
+        cells = CellFinder(maps, head, settings, scratch).find(lambda share: run.progress("decoding", begin * share))
+        labels, objects, _ = numbered(cells.labels, cells.count, shape, int(settings["minimum_area_px"]), scratch)
+        scores = cells.scores
+    else:
+        empty = scratch.array("labels", shape, np.int32)
+        labels, objects = Numbered(empty, np.zeros(1, np.int32), shape), Pieces.none(shape[1])
+    points = find_spots(
+        maps,
+        head,
+        settings,
+        scratch,
+        lambda share: run.progress("decoding", begin + (1 - begin) * share),
+        None if scores is None else lambda y, x: labels.at(y, x, scratch),
+    )
+    classes = np.ones(len(objects), np.int32)
+    return Found(labels, objects, classes, maps, pixels, points=points, score_map=scores)
