@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 import yaml
+from example_network import keras_file
 from example_package import make_package
 
 from zoo.packages import PackageInvalid, from_document, read_package, to_document
 from zoo.settings import Settings
 
 SETTINGS = Settings()
-NETWORKS = {1: b"stands in for a network", 3: b"of three planes", 5: b"of five planes"}
+NETWORKS = {1: keras_file(), 3: b"of three planes", 5: b"of five planes"}
 
 
 def files_of(frames: int) -> dict[str, bytes]:
