@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 import zipfile
@@ -115,17 +116,20 @@ def main() -> None:
     parser.add_argument("--tiles", type=Path, help="JSON: tile, window and the tiles")
     parser.add_argument("--keep", type=Path, help="where to keep the maps")
     arguments = parser.parse_args()
+    # What libraries print (bioimageio.core does) must not be taken for an answer.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
     tiles = json.loads(arguments.tiles.read_text())
     plane = plane_of(arguments.side)
     once = WAYS[arguments.way](arguments.package, arguments.framework, plane, tiles)
-    print("ready", flush=True)
+    print("ready", file=answers, flush=True)
     maps = None
     for _ in sys.stdin:
         maps = None  # as a loop would that hands its maps on
         started, spent = time.perf_counter(), time.process_time()
         maps = once()
         seconds, spent = time.perf_counter() - started, time.process_time() - spent
-        print(json.dumps({"seconds": seconds, "cpu": spent}), flush=True)
+        print(json.dumps({"seconds": seconds, "cpu": spent}), file=answers, flush=True)
     if arguments.keep and maps is not None:
         np.save(arguments.keep, maps)
 

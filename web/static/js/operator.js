@@ -3,6 +3,8 @@ import { $, $$ } from "./dom.js";
 import { morph } from "./morph.js";
 
 const EVERY_MS = 2000;
+// An answer that does not come is none: without this, one lost connection would end the drawing for good.
+const PATIENCE_MS = 8000;
 const PAGE = "/operator";
 let busy = false;
 let actions = 0;
@@ -10,7 +12,7 @@ let actions = 0;
 /** Ask for the page, or post a form to it, and draw what has changed; `said` also takes what came of an action. */
 async function draw(path, options, said) {
   const before = actions;
-  const answer = await fetch(path, options);
+  const answer = await fetch(path, { signal: AbortSignal.timeout(PATIENCE_MS), ...options });
   if (!answer.ok) throw new Error(`Zooscope answered ${answer.status}.`);
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   if (before !== actions) return; // it tells of a time before the latest action
