@@ -47,10 +47,14 @@ class BadRecord(UserError):
 
 def read_record(path: Path) -> dict[str, Any]:
     """The document of the record in `path`, with its `id`; raises BadRecord."""
-    if path.stat().st_size > MAXIMUM_RECORD:
+    try:
+        data = path.read_bytes() if path.stat().st_size <= MAXIMUM_RECORD else None
+    except OSError as error:
+        raise BadRecord(f"{path.name} cannot be read.", error.strerror or "") from None
+    if data is None:
         raise BadRecord(f"{path.name} is too long for a record.", f"Records have up to {MAXIMUM_RECORD} bytes.")
     try:
-        record = json.loads(path.read_text(encoding="utf-8-sig"))
+        record = json.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise BadRecord(f"{path.name} is not JSON.", str(error)[:200]) from None
     outer = _mapping({"record": record.get("CIL_CCDB", record)}, "record") if isinstance(record, dict) else {}

@@ -27,7 +27,6 @@ from zoo.documents import (
     Fields,
     Page,
     Query,
-    RevisionConflict,
     Scalar,
     Stored,
     check_collection,
@@ -35,7 +34,7 @@ from zoo.documents import (
     first_value,
     missing,
 )
-from zoo.elasticsearch_search import page_of, request_of
+from zoo.elasticsearch_search import finite, page_of, request_of
 
 ANSWER_SECONDS = 5.0
 # How long a write waits for a collection that is just being moved to another index.
@@ -43,14 +42,13 @@ BLOCKED_SECONDS = 15.0
 BLOCKED_RETRY_SECONDS = 0.05
 # Elasticsearch's longest `_id`.
 LONGEST_KEY = 512
-LARGEST_NUMBER = 1.7976931348623157e308
 # Values longer than this, path included, are found by their words only.
 LONGEST_VALUE = 1000
 TEMPLATE_PRIORITY = 500
 FIRST_GENERATION = 1
 
 TEMPLATE: dict[str, Any] = {
-    "settings": {"number_of_shards": 1, "number_of_replicas": 0, "refresh_interval": "1s"},
+    "settings": {"number_of_shards": 1, "auto_expand_replicas": "0-1", "refresh_interval": "1s"},
     "mappings": {
         "dynamic": "strict",
         "properties": {
@@ -212,11 +210,17 @@ class ElasticDocuments:
                 self.put_template()
                 self._template_put = True
             if not self.client.indices.exists_alias(name=self.alias(collection)):
-                with contextlib.suppress(BadRequestError):
-                    self.client.indices.create(
-                        index=self.index_name(collection, FIRST_GENERATION), aliases={self.alias(collection): {}}
-                    )
+                self._make(collection)
             self._indices.add(collection)
+
+    def _make(self, collection: str) -> None:
+        """The first index; another process may be making it at the same time."""
+        aliases: dict[str, Any] = {self.alias(collection): {}}
+        try:
+            self.client.indices.create(index=self.index_name(collection, FIRST_GENERATION), aliases=aliases)
+        except BadRequestError as error:
+            if error.error != "resource_already_exists_exception":
+                raise
 
     def _parsed(self, collection: str, id: str, revision: str) -> tuple[str, int, int]:
         index, _, numbers = revision.rpartition("@")
@@ -283,16 +287,9 @@ def key(id: str) -> str:
     return f"sha256:{hashlib.sha256(id.encode()).hexdigest()}"
 
 
-def finite(number: float) -> float:
-    return max(-LARGEST_NUMBER, min(LARGEST_NUMBER, number))
-
-
 def revision_of(answer: Any) -> str:
     return f"{answer['_index']}@{answer['_seq_no']}.{answer['_primary_term']}"
 
 
 def _storable(id: str) -> bool:
     return bool(id) and len(id) <= MAXIMUM_ID and id.isprintable()
-
-
-__all__ = ["ElasticDocuments", "RevisionConflict"]

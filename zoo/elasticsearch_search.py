@@ -84,13 +84,14 @@ def _any_of(path: str, chosen: Any) -> Clause:
 
 
 def _range(path: str, low: float | None, high: float | None) -> Clause:
-    limits = {
-        name: max(-LARGEST_NUMBER, min(LARGEST_NUMBER, float(limit)))
-        for name, limit in (("gte", low), ("lte", high))
-        if limit is not None
-    }
+    limits = {name: finite(float(limit)) for name, limit in (("gte", low), ("lte", high)) if limit is not None}
     within = [{"term": {"fields.path": path}}, {"range": {"fields.number": limits}}]
     return {"nested": {"path": "fields", "query": {"bool": {"filter": within}}}}
+
+
+def finite(number: float) -> float:
+    """The number as far as a double of Elasticsearch goes, which knows no infinity."""
+    return max(-LARGEST_NUMBER, min(LARGEST_NUMBER, number))
 
 
 def _facet(path: str, filters: dict[str, Clause]) -> Clause:

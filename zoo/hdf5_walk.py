@@ -5,14 +5,18 @@ Links are looked at before they are followed, and `visititems`, which follows th
 
 from __future__ import annotations
 
+import contextlib
 import json
+import resource
 import sys
 
 import h5py
 
 MAXIMUM_OBJECTS = 20_000
 MAXIMUM_DEPTH = 40
+# A dataset may declare this much whatever it stores; beyond it, only so many times what it stores.
 DECLARED_BYTES, DECLARED_RATIO = 64 * 2**20, 100
+MEMORY_BYTES, PROCESSOR_SECONDS = 2 * 2**30, 60
 
 
 def walk(file: h5py.File) -> str:
@@ -54,7 +58,20 @@ def dataset_reason(name: str, node: object) -> str:
     return ""
 
 
+def limit() -> None:
+    """Keep a crafted file from taking the machine; macOS does not know every limit."""
+    limits = (
+        (resource.RLIMIT_AS, MEMORY_BYTES),
+        (resource.RLIMIT_CPU, PROCESSOR_SECONDS),
+        (resource.RLIMIT_CORE, 0),
+    )
+    for what, most in limits:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(what, (most, most))
+
+
 def main() -> None:
+    limit()
     with h5py.File(sys.argv[1], "r", locking=False) as file:
         print(json.dumps({"reason": walk(file)}))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import zipfile
 from contextlib import closing
 from pathlib import Path
@@ -58,6 +59,6 @@ def _publish_stored(catalogue: Catalogue, blobs: DiskBlobs) -> int:
         try:
             catalogue.publish(blobs.path(sha256))
             published += 1
-        except UserError:
-            continue  # a zip, but no model
+        except UserError as error:
+            print(f"Left out {sha256[:12]}…: {error.message}", file=sys.stderr)
     return published

@@ -1,4 +1,4 @@
-/** One page for the whole life of a job: waiting, done, failed, cancelled; it changes without a reload. */
+/** One page for the whole life of a job. */
 import { api } from "./api.js";
 import { $, $$, pageData, showError } from "./dom.js";
 import { redraw } from "./redraw.js";
@@ -11,6 +11,7 @@ const viewer = new Viewer($("#viewer"));
 const items = {}; // name to the picture in the viewer
 let job;
 let heard; // when, s
+let turn = Promise.resolve(); // news in turn: a panel asked for earlier may not undo what was heard since
 
 const over = ({ state }) => state !== "queued" && state !== "running";
 const fail = (error) => showError($("#job-error"), error);
@@ -92,7 +93,7 @@ async function changed(next) {
   if ($("#log-block").open) showLog();
 }
 
-/** The server draws the panel of each state; what was open in it stays open. */
+/** The server draws the panel of each state; an open log stays open. */
 async function renew() {
   const { open } = $("#log-block");
   await redraw("#result", location.pathname);
@@ -103,7 +104,7 @@ async function renew() {
 function watch() {
   if (over(job)) return;
   const events = new EventSource(job.links.events);
-  events.addEventListener("job", ({ data }) => changed(JSON.parse(data)).catch(fail));
+  events.addEventListener("job", ({ data }) => (turn = turn.then(() => changed(JSON.parse(data))).catch(fail)));
   events.onopen = () => fail(null);
   events.onerror = () => {
     if (over(job)) events.close();
@@ -112,7 +113,7 @@ function watch() {
   };
 }
 
-/** Too many streams are open, or a proxy is alone: ask, then try to listen again. */
+/** Too many streams are open: ask, then listen again. */
 async function poll() {
   try {
     await changed(await api(`/jobs/${job.uuid}`));
