@@ -96,7 +96,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ("get", "/jobs/{uuid}/events",
      "Server-sent events `job`, each with the job, until it is over; 503 when too many streams are open: poll then.",
      {200: ("The stream.", "text/event-stream")}, ("Last-Event-ID",), (404, 503)),
-    ("get", "/jobs/{uuid}/files/{name}", "A file of the result.", {200: ("The file.", "application/octet-stream")},
+    ("get", "/jobs/{uuid}/files/{name}", "A file of the result.", {200: ("The file.", "*/*")},
      ("sha256", "download"), (404,)),
     ("get", "/jobs/{uuid}/layers/{name}", "original.png, probability.png, tint.png, mask.png or thumbnail.png.",
      {200: ("The picture.", "image/png")}, ("map",), (400, 404)),
@@ -114,11 +114,15 @@ ERRORS = {
     404: "There is no such thing.",
     409: "It changed in the meantime, or no worker that is online can run the model.",
     413: "Too large.",
+    414: "The address is too long.",
     415: "The wrong content type.",
     429: "Too much at once.",
     503: "Not available now; see Retry-After.",
     507: "The disk of the service is full.",
 }
+
+# What any request can meet: junk in its address, a part of the service that is down; and any body.
+ALWAYS, OF_BODIES = {400, 414, 503}, {413, 415}
 
 
 def _operation(operation: Operation) -> dict[str, Any]:
@@ -127,7 +131,8 @@ def _operation(operation: Operation) -> dict[str, Any]:
     parameters = [_parameter(name, "path") for name in in_path]
     parameters += [_parameter(name, "header" if name[0].isupper() else "query") for name in queries]
     responses = {str(status): _answer(what, kind) for status, (what, kind) in answers.items()}
-    responses |= {str(status): _answer(ERRORS[status], "Error") for status in errors}
+    always = ALWAYS | (OF_BODIES if (method, path) in BODIES else set())
+    responses |= {str(status): _answer(ERRORS[status], "Error") for status in sorted({*errors, *always})}
     found: dict[str, Any] = {
         "operationId": _operation_id(method, path), "summary": summary, "responses": responses,
     }  # fmt: skip
