@@ -20,6 +20,7 @@ REFERENCES = {
     COLLECTION: ("blobs",),
     "images": ("sha256",),
     "model_versions": ("package_sha256",),
+    "submissions": ("blobs",),
 }
 
 

@@ -22,6 +22,7 @@ from zoo.open_documents import open_documents
 from zoo.pyramid import Pyramids
 from zoo.secrets import VISITOR_COOKIES, read_or_make_key
 from zoo.settings import Settings
+from zoo.submissions import Submissions
 
 
 class UploadRequest(Request):
@@ -64,6 +65,7 @@ def create_app(
         blobs=blobs,
         scheduler=scheduler,
         catalogue=Catalogue(documents, blobs, settings),
+        submissions=Submissions(documents),
         streams=Streams(settings.event_streams),
         pyramids=Pyramids(),
     )

@@ -18,6 +18,7 @@ from zoo.catalogue import Catalogue
 from zoo.documents import Documents
 from zoo.pyramid import Pyramids
 from zoo.settings import Settings
+from zoo.submissions import Submissions
 
 SOFTWARE_VERSION = version("zooscope")
 
@@ -35,6 +36,7 @@ class Service:
     blobs: DiskBlobs
     scheduler: Scheduler
     catalogue: Catalogue
+    submissions: Submissions
     streams: Streams
     pyramids: Pyramids
     stopping: Callable[[], bool] = _never
