@@ -35,7 +35,7 @@ def legend(job: Mapping[str, Any]) -> dict[str, Any]:
 def model_of(job: Mapping[str, Any]) -> dict[str, Any]:
     """The document of the job's model version, empty when it is no longer in the zoo."""
     try:
-        return dict(service().catalogue.get(job["model"]["id"], job["model"]["version"]))
+        return dict(service().catalogue.get_any(job["model"]["id"], job["model"]["version"]))
     except ModelMissing:
         return {}
 

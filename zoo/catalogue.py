@@ -1,14 +1,13 @@
 """The published models: every version of every package, immutable once it is there, and the newest one to show.
 
-Collection `model_versions` has a document `<id>@<version>` per version; `models` has one per model, which is that of
-its newest version with the list of all of them. The packages themselves are blobs.
+Collection `model_versions` has a document `<id>@<version>` per version: its package's description, and what
+`zoo.version_records` knows besides; `models` has one per model, as `zoo.shown_models` makes it. The packages are blobs.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,7 +22,6 @@ from zoo.documents import (
     Documents,
     Page,
     Query,
-    RevisionConflict,
     Scalar,
 )
 from zoo.errors import UserError
@@ -31,8 +29,11 @@ from zoo.identifiers import check_slug, check_version
 from zoo.package_safety import check_contents
 from zoo.packages import ModelPackage, PackageInvalid, file_sha256, from_document, read_package, to_document
 from zoo.settings import Settings
+from zoo.shown_models import MODELS, VERSIONS, show, tombstone, version_order
+from zoo.version_records import VersionRecords, key, laid_over
 
-MODELS, VERSIONS = "models", "model_versions"
+__all__ = ["Catalogue", "ModelMissing", "ModelWithdrawn", "VersionExists", "version_order"]
+
 FACETS = ("head.object", "head.kind", "tags", "licence")
 SEED_FOLDER = Path(__file__).with_name("seed")
 
@@ -42,6 +43,18 @@ log = logging.getLogger("zooscope.catalogue")
 class ModelMissing(UserError):
     code = "model-missing"
     status = 404
+
+
+class ModelWithdrawn(ModelMissing):
+    """`tombstone` tells what there was: id, name, at, reason, doi, versions."""
+
+    code = "model-withdrawn"
+    status = 410
+
+    def __init__(self, tombstone: dict[str, Any]) -> None:
+        what = f"{tombstone['name']} {', '.join(tombstone['versions'])}"
+        super().__init__(f"{what} was withdrawn: {tombstone['reason']}", "The gallery lists the models there are.")
+        self.tombstone = tombstone
 
 
 class VersionExists(UserError):
@@ -56,38 +69,56 @@ class Catalogue:
         self.documents = documents
         self.blobs = blobs
         self.settings = settings or Settings()
+        self.records = VersionRecords(documents)
 
     def publish(self, path: Path) -> dict[str, Any]:
         """Publish the package at `path` and return the document of its version. Its bytes again change nothing.
 
         Raises `ArchiveRefused` or `PackageInvalid` for a bad package, `BadIdentifier` for an id or version that is no
-        name, `VersionExists` when other bytes are published under them, and `DiskFull`.
+        name, `VersionExists` when other bytes are published under them, `ModelWithdrawn` for what was taken back,
+        and `DiskFull`.
         """
         package = read_package(path, self.settings)
         check_contents(package)
-        key = _key(check_slug(package.id), check_version(package.version))
+        name = key(check_slug(package.id), check_version(package.version))
         try:
-            document = self._same(self.documents.get(VERSIONS, key).body, package)
+            document = self._same(self.documents.get(VERSIONS, name).body, package)
             if not self.blobs.exists(package.sha256):
                 self._store(package)
         except DocumentMissing:
-            document = self._add(key, package)
-        self._show(document)
+            document = self._add(name, package)
+        show(self.documents, package.id, package.version)
+        if document.get("withdrawn"):
+            raise ModelWithdrawn(tombstone(self.documents, package.id, package.version) or {})
         return document
 
     def get(self, id: str, version: str | None = None) -> dict[str, Any]:
-        """The document of a model, with `versions`, or of one of its versions; raises `ModelMissing`."""
+        """The document of a model, with `versions`, or of one of its versions; raises `ModelMissing`, and of those
+        `ModelWithdrawn` for what was there."""
+        document = self.get_any(id, version)
+        if document.get("withdrawn"):
+            raise ModelWithdrawn(tombstone(self.documents, id, version) or {})
+        return document
+
+    def get_any(self, id: str, version: str | None = None) -> dict[str, Any]:
+        """As `get`, but also a version that was withdrawn, whose results stay."""
+        try:
+            if version is None:
+                return self.documents.get(MODELS, id).body
+            return self.documents.get(VERSIONS, key(id, version)).body
+        except DocumentMissing:
+            raise self._missing(id, version) from None
+
+    def _missing(self, id: str, version: str | None) -> ModelMissing:
         try:
             model = self.documents.get(MODELS, id).body
         except DocumentMissing:
-            raise ModelMissing(f"There is no model {id[:100]!r}.", "The gallery lists those there are.") from None
-        if version is None:
-            return model
-        try:
-            return self.documents.get(VERSIONS, _key(id, version)).body
-        except DocumentMissing:
-            known = ", ".join(entry["version"] for entry in model["versions"])
-            raise ModelMissing(f"{model['name']} has no version {version[:40]!r}.", f"It has {known}.") from None
+            buried = tombstone(self.documents, id)
+            if buried is not None:
+                return ModelWithdrawn(buried)
+            return ModelMissing(f"There is no model {id[:100]!r}.", "The gallery lists those there are.")
+        known = ", ".join(entry["version"] for entry in model["versions"])
+        return ModelMissing(f"{model['name']} has no version {str(version)[:40]!r}.", f"It has {known}.")
 
     def package_path(self, id: str, version: str | None = None) -> Path:
         """The zip of a version, by default the newest; raises `ModelMissing`, or `BlobMissing` when it was lost."""
@@ -137,77 +168,37 @@ class Catalogue:
         return document
 
     def _store(self, package: ModelPackage) -> None:
+        if self.blobs.exists(package.sha256) and package.path == self.blobs.path(package.sha256):
+            return
         with package.path.open("rb") as stream:
             # The digest ties what is stored to what was checked, should the file change meanwhile.
             self.blobs.put(stream, limit=self.settings.package_bytes, expected_sha256=package.sha256)
 
-    def _add(self, key: str, package: ModelPackage) -> dict[str, Any]:
-        body = to_document(package) | {"published_at": time.time()}
+    def _add(self, name: str, package: ModelPackage) -> dict[str, Any]:
+        record = self.records.get(package.id, package.version)
+        body = laid_over(to_document(package) | {"published_at": time.time()}, record)
         try:
             # Checked before the package is stored: YAML can say more than a document can hold, such as dates and NaN.
-            values(json.loads(encode(key, body)))
+            values(json.loads(encode(name, body)))
         except DocumentInvalid as error:
             raise PackageInvalid(
                 f"The package's description cannot be kept: {error.message}", "Write plain text and numbers in it."
             ) from error
         self._store(package)
         try:
-            return self.documents.create(VERSIONS, key, body).body
+            return self.documents.create(VERSIONS, name, body).body
         except DocumentExists:
-            return self._same(self.documents.get(VERSIONS, key).body, package)
-
-    def _show(self, document: dict[str, Any]) -> None:
-        """Enter a version into the document of its model; whoever loses a race for it reads again."""
-        id = document["id"]
-        while True:
-            try:
-                stored = self.documents.get(MODELS, id)
-                body = self._with_version(stored.body, document)
-                if body != stored.body:
-                    self.documents.replace(MODELS, id, body, stored.revision)
-                return
-            except DocumentMissing:
-                try:
-                    self.documents.create(MODELS, id, document | {"versions": [_entry(document)]})
-                    return
-                except DocumentExists:
-                    continue
-            except RevisionConflict:
-                continue
-
-    def _with_version(self, model: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:
-        others = [entry for entry in model["versions"] if entry["version"] != document["version"]]
-        versions = sorted([*others, _entry(document)], key=lambda entry: version_order(entry["version"]), reverse=True)
-        newest = document if versions[0]["version"] == document["version"] else model
-        return newest | {"versions": versions}
+            return self._same(self.documents.get(VERSIONS, name).body, package)
 
     def _is_published(self, sha256: str) -> bool:
         """Whether a package is there with all that belongs to it, found without opening it."""
         found = self.documents.search(VERSIONS, Query(filters={"package_sha256": [sha256]}, size=1)).items
         if not found or not self.blobs.exists(sha256):
             return False
+        if found[0].body.get("withdrawn"):
+            return True
         try:
             model = self.documents.get(MODELS, found[0].body["id"]).body
         except DocumentMissing:
             return False
         return any(entry["package_sha256"] == sha256 for entry in model["versions"])
-
-
-def version_order(version: str) -> tuple[Any, ...]:
-    """Sorts versions as people count: 1.2 < 1.10, and 1.0-rc1 < 1.0."""
-    release, _, suffix = version.partition("-")
-    return (_counted(release), suffix == "", _counted(suffix))
-
-
-def _counted(text: str) -> tuple[tuple[bool, int, str], ...]:
-    parts = re.findall(r"\d+|[a-zA-Z]+", text)
-    return tuple((part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts)
-
-
-def _key(id: str, version: str) -> str:
-    return f"{id}@{version}"
-
-
-def _entry(document: Mapping[str, Any]) -> dict[str, Any]:
-    names = ("version", "package_sha256", "package_bytes", "created", "published_at")
-    return {name: document[name] for name in names}
