@@ -12,7 +12,20 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from scheduler.api import create_blueprint
 from scheduler.service import Scheduler
 from scheduler.service_api import create_service_blueprint
-from web import api, compression, errors, health, operator_page, operator_session, pages, security, vendor, visitors
+from web import (
+    account_pages,
+    accounts,
+    api,
+    compression,
+    errors,
+    health,
+    operator_page,
+    operator_session,
+    pages,
+    security,
+    vendor,
+    visitors,
+)
 from web.service import Service, service
 from web.streams import Streams
 from zoo.blobs import DiskBlobs
@@ -81,6 +94,8 @@ def create_app(
     compression.register(app)
     operator_session.register(app, settings)
     visitors.register(app, settings, read_or_make_key(settings, VISITOR_COOKIES))
+    accounts.register(app, settings, documents)
+    account_pages.register(app)
     app.register_blueprint(create_blueprint(scheduler))
     app.register_blueprint(create_service_blueprint(scheduler))
     api.register(app)

@@ -18,6 +18,7 @@ SERVICE_TOKEN = "service-token"  # noqa: S105
 OPERATOR_TOKEN = "operator-token"  # noqa: S105
 JOB_TOKENS = "job-tokens"
 VISITOR_COOKIES = "visitor-cookies"
+ACCOUNT_SESSIONS = "account-sessions"
 
 
 class SecretDamaged(ZooscopeError):

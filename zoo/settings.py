@@ -118,6 +118,16 @@ SETTINGS = (
     ),
     Setting("trusted_proxies", 0, int, "How many reverse proxies in front set X-Forwarded-For and -Proto."),
     Setting("secure_cookies", False, lambda text: text.lower() in {"1", "true", "yes"}, "Cookies only over https."),
+    Setting(
+        "local_accounts",
+        "",
+        _one_of("", "open", "added", "off"),
+        "Accounts with a password: open (anyone makes one), added (by the operator), off; empty: open without OpenID.",
+    ),
+    Setting("oidc_issuer", "", str, "OpenID provider people sign in with: orcid, orcid-sandbox, or an issuer's URL."),
+    Setting("oidc_client_id", "", str, "Id of this Zooscope there."),
+    Setting("oidc_client_secret", "", str, "Secret of this Zooscope there."),
+    Setting("oidc_name", "", str, "What the provider is called on the sign-in page; empty: ORCID, or your institution."),
     Setting("seed_folder", None, _optional_path, "Folder of seed packages; empty: those that come with Zooscope."),
 )
 
