@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from flask import Blueprint, Flask
 
-from web.api import estimates, events, images, jobs, models, openapi, results, status, submissions, tiles
+from web.api import accounts, estimates, events, images, jobs, models, openapi, results, status, submissions, tiles
 
 PREFIX = "/api/v1"
-SUBJECTS = (models, images, tiles, estimates, jobs, events, results, status, submissions, openapi)
+SUBJECTS = (accounts, models, images, tiles, estimates, jobs, events, results, status, submissions, openapi)
 
 
 def register(app: Flask) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Blueprint, jsonify
 
-from web.api.openapi_schemas import BODIES, SCHEMAS
+from web.api import openapi_accounts, openapi_schemas
 from web.service import SOFTWARE_VERSION
 from zoo.catalogue import FACETS
 
@@ -108,8 +108,22 @@ OPERATIONS: tuple[Operation, ...] = (
     ("get", "/docs", "This document as a page.", {200: ("The page.", "text/html")}, (), ()),
 )  # fmt: skip
 
+# Subjects that describe themselves; each has OPERATIONS, PARAMETERS, BODIES and SCHEMAS.
+SUBJECTS = (openapi_accounts,)
+BODIES, SCHEMAS = dict(openapi_schemas.BODIES), dict(openapi_schemas.SCHEMAS)
+for _subject in SUBJECTS:
+    PARAMETERS |= _subject.PARAMETERS
+    OPERATIONS = (*OPERATIONS, *_subject.OPERATIONS)
+    BODIES |= _subject.BODIES
+    SCHEMAS |= _subject.SCHEMAS
+
+SECURITY = {
+    "token": {"type": "http", "scheme": "bearer", "description": "An API token, zst_…, made at /account."},
+    "session": {"type": "apiKey", "in": "cookie", "name": "zooscope_account", "description": "Made at /sign-in."},
+}
 ERRORS = {
     400: "The request is wrong; the error says how.",
+    401: "It needs an account: a session, or an API token in Authorization: Bearer.",
     403: "It belongs to another visitor, or another site asked.",
     404: "There is no such thing.",
     409: "It changed in the meantime, or no worker that is online can run the model.",
@@ -138,6 +152,8 @@ def _operation(operation: Operation) -> dict[str, Any]:
     }  # fmt: skip
     if parameters:
         found["parameters"] = parameters
+    if 401 in errors:
+        found["security"] = [{name: []} for name in SECURITY]
     if body := BODIES.get((method, path)):
         found["requestBody"] = body
     return found
@@ -174,7 +190,7 @@ def document() -> dict[str, Any]:
         "info": {"title": "Zooscope API", "version": SOFTWARE_VERSION, "description": DESCRIPTION},
         "servers": [{"url": "/"}],
         "paths": paths,
-        "components": {"schemas": SCHEMAS},
+        "components": {"schemas": SCHEMAS, "securitySchemes": SECURITY},
     }
 
 
