@@ -34,7 +34,14 @@ from zoo.version_records import VersionRecords, key, laid_over
 
 __all__ = ["Catalogue", "ModelMissing", "ModelWithdrawn", "VersionExists", "version_order"]
 
-FACETS = ("head.object", "head.kind", "tags", "licence")
+# What the search page counts; the fields of the first zoo may still be filtered by, for links use them.
+FACETS = (
+    "about.task", "about.structure", "about.organism", "about.cell_type", "about.modality", "about.staining",
+    "about.dimensionality", "about.framework", "licence",
+)  # fmt: skip
+OLD_FACETS = ("head.object", "head.kind", "tags")
+RANGES = ("pixel_size_um",)
+SORTS = (SCORE, "published_at", "usage.tried", "speed_s_per_mp", "name", "created")
 SEED_FOLDER = Path(__file__).with_name("seed")
 
 log = logging.getLogger("zooscope.catalogue")
@@ -137,11 +144,15 @@ class Catalogue:
         descending: bool = True,
         page: int = 1,
         page_size: int = 20,
+        ranges: Mapping[str, tuple[float | None, float | None]] | None = None,
+        facets: Sequence[str] = FACETS,
     ) -> Page:
-        """Models that match, with the counts of `FACETS`; without words to rank by, they come by name."""
+        """Models that match, with the counts of `facets`; without words to rank by, they come by name."""
         if sort == SCORE and not text.strip():
             sort, descending = "name", False
-        query = Query(text, filters or {}, FACETS, sort=sort, descending=descending, page=page, size=page_size)
+        query = Query(
+            text, filters or {}, facets, ranges or {}, sort=sort, descending=descending, page=page, size=page_size
+        )
         return self.documents.search(MODELS, query)
 
     def fill_seeds(self, folder: Path | None = None) -> int:
