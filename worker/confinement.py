@@ -19,6 +19,8 @@ PR_SET_PDEATHSIG = 1
 _PASSED = {"PATH", "LANG", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONPATH", "VIRTUAL_ENV"}
 _PASSED_PREFIXES = ("LC_", "CUDA_", "NVIDIA_", "XLA_")
 _SETTINGS_KEPT_BACK = {"worker_token", "worker_server", "beanstalkd", "data", "hosts", "seed_folder"}
+# Databases, registries and identity providers, with their keys: all settings that begin so.
+_SETTINGS_KEPT_BACK_PREFIXES = ("elasticsearch", "doi_", "oidc_")
 
 
 def child_environment(environment: Mapping[str, str], cpu_threads: int, device: str, home: str) -> dict[str, str]:
@@ -38,7 +40,11 @@ def child_settings(settings: Settings) -> dict[str, Any]:
     plain = (int, float, str, tuple)
     given: dict[str, Any] = {setting.name: getattr(settings, setting.name) for setting in SETTINGS}
     return {
-        name: value for name, value in given.items() if name not in _SETTINGS_KEPT_BACK and isinstance(value, plain)
+        name: value
+        for name, value in given.items()
+        if name not in _SETTINGS_KEPT_BACK
+        and not name.startswith(_SETTINGS_KEPT_BACK_PREFIXES)
+        and isinstance(value, plain)
     }
 
 

@@ -127,7 +127,21 @@ SETTINGS = (
     Setting("oidc_issuer", "", str, "OpenID provider people sign in with: orcid, orcid-sandbox, or an issuer's URL."),
     Setting("oidc_client_id", "", str, "Id of this Zooscope there."),
     Setting("oidc_client_secret", "", str, "Secret of this Zooscope there."),
-    Setting("oidc_name", "", str, "What the provider is called on the sign-in page; empty: ORCID, or your institution."),
+    Setting(
+        "oidc_name", "", str, "What the provider is called on the sign-in page; empty: ORCID, or your institution."
+    ),
+    Setting(
+        "public_url",
+        "",
+        str,
+        "Address people reach this Zooscope at, such as https://zoo.example.org; DOIs resolve to it.",
+    ),
+    Setting("doi_registry", "none", _one_of("none", "datacite", "zenodo"), "Who mints DOIs: none, datacite or zenodo."),
+    Setting("doi_url", "", str, "URL of that registry's API; empty: the real one. Test systems: see docs/dois.md."),
+    Setting("doi_user", "", str, "DataCite repository account, such as ABCD.ZOO."),
+    Setting("doi_password", "", str, "Its password, or the access token at Zenodo."),
+    Setting("doi_prefix", "", str, "DOI prefix of the DataCite repository, such as 10.12345."),
+    Setting("publisher", "Zooscope", str, "Publisher named in citations and DOIs: your institution."),
     Setting("seed_folder", None, _optional_path, "Folder of seed packages; empty: those that come with Zooscope."),
 )
 

@@ -11,7 +11,7 @@ from zoo.settings import SETTINGS, BadSetting, Setting, Settings, read_settings
 DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
 SAMPLES = {int: "7", float: "2.5", str: "text", bool: "1", tuple: "one.org,two.org"}
 # Settings that take only some words.
-CHOICES = {"log_format": "json"}
+CHOICES = {"log_format": "json", "local_accounts": "open", "doi_registry": "zenodo"}
 
 
 def documented() -> dict[str, list[str]]:
