@@ -47,7 +47,7 @@ def amend(
     """Write the package at `package` to `out`, another path, with what is given in place of what it says; returns it.
 
     `ert` is `config.zooscope.ert`; `about`, `zooscope` and `bioimageio` are laid over those parts of the config,
-    `words` over the top of the description. Covers and test tensors are files, taken into the package in place of those it has.
+    `words` over the top of the description. Covers and test tensors are files, taken in in place of those it has.
     Raises `PackageInvalid` when the package has no description. The package must have been checked.
     """
     with zipfile.ZipFile(package) as archive:

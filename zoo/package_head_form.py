@@ -60,6 +60,7 @@ HEAD_FORMS = (
              (CLASSES, THRESHOLD, OVERLAP)),
     HeadForm("spots", "Spots", "Points that stand out of a map.", "count", (Part("channel", "Map", MAP, 0),)),
 )  # fmt: skip
+PLURALS = (("chondrion", "chondria"), ("leus", "lei"), ("olus", "oli"), ("um", "a"), ("x", "xes"), ("s", "ses"))
 BY_KIND = {form.kind: form for form in HEAD_FORMS}
 
 
@@ -128,14 +129,7 @@ def _maps_in_order(head: dict[str, Any], channels: list[str], cell: int) -> None
 
 def plural(word: str) -> str:
     """Of a thing that is counted, as English mostly has it; what the author types goes before."""
-    for end, more in (
-        ("chondrion", "chondria"),
-        ("leus", "lei"),
-        ("olus", "oli"),
-        ("um", "a"),
-        ("x", "xes"),
-        ("s", "ses"),
-    ):
+    for end, more in PLURALS:
         if word.endswith(end):
             return word[: -len(end)] + more
     return word[:-1] + "ies" if word.endswith("y") and word[-2:-1] not in "aeiou" else word + "s"

@@ -101,9 +101,9 @@ def _kind(path: Path, name: str) -> str:
         raise PackageInvalid("The file is empty.", HINT)
     if head.startswith(ZIP_MAGIC):
         names: set[str] = set()
-        with contextlib.suppress(zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError, ValueError):
-            with zipfile.ZipFile(path) as archive:
-                names = {member.filename for member in archive.infolist()[:2000]}
+        unreadable = (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError, ValueError)
+        with contextlib.suppress(*unreadable), zipfile.ZipFile(path) as archive:
+            names = {member.filename for member in archive.infolist()[:2000]}
         described = names & {"rdf.yaml", "bioimageio.yaml"}
         return KERAS if not described and ("config.json" in names or name.lower().endswith(".keras")) else PACKAGE
     if head.startswith(HDF5_MAGIC):

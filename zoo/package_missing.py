@@ -124,7 +124,7 @@ def _name(fields: Mapping[str, Any]) -> Iterator[str]:
 
 def _id(fields: Mapping[str, Any]) -> Iterator[str]:
     if not is_slug(text(fields, "id")):
-        yield "The address may hold a-z, 0-9, dots, underscores and hyphens, and begins and ends with a letter or digit."
+        yield "The address may hold a-z, 0-9, dots, underscores and hyphens; it begins and ends with a letter or digit."
 
 
 def _version(fields: Mapping[str, Any]) -> Iterator[str]:
