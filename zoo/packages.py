@@ -9,27 +9,25 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import threading
 import zipfile
-from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from zoo.package_archive import PackageInvalid, check_archive
+from zoo.package_config import covers_of, zooscope_config
+from zoo.package_description import DESCRIPTION_NAMES as DESCRIPTION_NAMES
+from zoo.package_description import check_files, citations, read_description, source_of, validated
 from zoo.package_heads import check_head, check_stride
+from zoo.package_metadata import fastest, read_about
 from zoo.package_requires import check_requires, weights_formats
 from zoo.package_tensors import read_tensors
 from zoo.package_variants import read_variants
 from zoo.package_weights import Weights, choose_weights
 from zoo.settings import Settings
 
-DESCRIPTION_NAMES = ("rdf.yaml", "bioimageio.yaml")
-MAXIMUM_DESCRIPTION = 2**20
 MAXIMUM_CARD = 2**18
 DEFAULT_HALO = 128
-# bioimageio.spec reads YAML with one loader for the whole process, which threads would break for each other.
-ONE_READER = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,8 @@ class ModelPackage:
     `weights_data` is a file that must lie beside the weights, or empty. Without a `network` the head alone finds
     objects in the prepared plane.
     `tolerances` tell how exactly the test output is reproduced, as the standard writes it. `requires` is what
-    `zoo.package_requires` checks, `weights_formats` the formats of which a worker needs one.
+    `zoo.package_requires` checks, `weights_formats` the formats of which a worker needs one. `about` is what
+    `zoo.package_metadata` tells.
     """
 
     path: Path
@@ -98,6 +97,7 @@ class ModelPackage:
     tolerances: list[dict[str, Any]] = field(default_factory=list)
     requires: dict[str, Any] = field(default_factory=dict)
     weights_formats: list[str] = field(default_factory=list)
+    about: dict[str, Any] = field(default_factory=dict)
 
     @property
     def output_stride(self) -> int:
@@ -144,105 +144,25 @@ def read_package(path: Path, settings: Settings) -> ModelPackage:
         )
     check_archive(path, settings.package_bytes * 2)
     with zipfile.ZipFile(path) as archive:
-        raw = _raw_description(archive)
-        described = _validated(archive)
-        _check_files(archive, raw)
-        card_file = _source(raw.get("documentation"))
+        raw = read_description(archive)
+        config = zooscope_config(raw, archive.namelist())
+        described = validated(archive)
+        check_files(archive, raw)
+        card_file = source_of(raw.get("documentation"))
         card = archive.read(card_file)[:MAXIMUM_CARD].decode("utf-8", "replace") if card_file else ""
-        config = (raw.get("config") or {}).get("zooscope") or {}
         sha256 = file_sha256(path)
         weights = choose_weights(described, sha256, settings.reviewed_packages)
         variants, variant_tests = read_variants(archive, config, weights.file)
     package = _package(path, sha256, raw, described, weights, card)
-    return replace(package, frames=tuple(variants), variants=variants, variant_tests=variant_tests)
-
-
-def _raw_description(archive: zipfile.ZipFile) -> dict[str, Any]:
-    import yaml
-
-    names = [name for name in DESCRIPTION_NAMES if name in archive.namelist()]
-    if not names:
-        raise PackageInvalid("The package has no rdf.yaml.", "Make it with bioimageio.spec's save_bioimageio_package.")
-    if archive.getinfo(names[0]).file_size > MAXIMUM_DESCRIPTION:
-        raise PackageInvalid(f"{names[0]} is larger than {MAXIMUM_DESCRIPTION // 2**20} MiB.")
-    try:
-        raw = yaml.safe_load(archive.read(names[0]))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise PackageInvalid(f"{names[0]} is not valid YAML: {str(error).splitlines()[0]}.") from error
-    if not isinstance(raw, dict) or raw.get("type") != "model":
-        raise PackageInvalid(f"{names[0]} does not describe a model.", "Set `type: model`.")
-    for source in _sources(raw):
-        if "://" in source:
-            raise PackageInvalid(
-                f"The package refers to {source[:80]!r} outside itself.", "Put every file into the package."
-            )
-    return raw
-
-
-def _validated(archive: zipfile.ZipFile) -> Any:
-    from bioimageio.spec import InvalidDescr, ValidationContext, load_description
-    from bioimageio.spec.model.v0_5 import ModelDescr
-
-    with ONE_READER, ValidationContext(perform_io_checks=False, log_warnings=False):
-        described = load_description(archive, perform_io_checks=False)
-    if isinstance(described, InvalidDescr):
-        details = described.validation_summary.details
-        problems = [f"{'.'.join(map(str, error.loc))}: {error.msg}" for detail in details for error in detail.errors]
-        raise PackageInvalid(
-            f"The model description is not valid: {'; '.join(problems[:3])}.",
-            "Check it with `bioimageio validate-format`.",
-        )
-    if not isinstance(described, ModelDescr):
-        raise PackageInvalid(
-            "The model description is older than 0.5.",
-            "Convert it with `bioimageio update-format` and package it again.",
-        )
-    return described
-
-
-def _sources(node: Any) -> Iterator[str]:
-    """Every file a description refers to, at any depth; citations and links name pages, not files."""
-    if isinstance(node, list):
-        for item in node:
-            yield from _sources(item)
-    if not isinstance(node, dict):
-        return
-    for key, value in node.items():
-        if key == "source" and isinstance(value, str):
-            yield value
-        elif key in ("covers",) and isinstance(value, list):
-            yield from (source for item in value if (source := _source(item)))
-        elif key in ("documentation", "icon") and isinstance(value, str) and "." in value:
-            yield value
-        elif key not in ("cite", "links", "training_data", "authors", "config", "maintainers"):
-            yield from _sources(value)
-
-
-def _source(node: Any) -> str:
-    """The file name of a reference, written plainly or with its sha256."""
-    if isinstance(node, dict):
-        node = node.get("source")
-    return node if isinstance(node, str) else ""
-
-
-def _check_files(archive: zipfile.ZipFile, raw: dict[str, Any]) -> None:
-    present = set(archive.namelist())
-    for source in _sources(raw):
-        if source not in present:
-            raise PackageInvalid(f"The package lacks {source!r}, which its description names.")
-    for entry in raw.get("weights", {}).values():
-        if isinstance(entry, dict) and entry.get("sha256") and entry.get("source") in present:
-            with archive.open(entry["source"]) as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
-            if digest != entry["sha256"]:
-                raise PackageInvalid(f"{entry['source']!r} is not the file its sha256 names.")
+    about = read_about(raw, package.head, package.axes, variants, weights.format, package.network)
+    return replace(package, frames=tuple(variants), variants=variants, variant_tests=variant_tests, about=about)
 
 
 def _package(path: Path, sha256: str, raw: dict[str, Any], described: Any, weights: Weights, card: str) -> ModelPackage:
     tensors = read_tensors(described)
     config = (raw.get("config") or {}).get("zooscope") or {}
     pixel_size = config.get("pixel_size") or {}
-    covers = [_source(cover) for cover in raw.get("covers") or []] + ["", ""]
+    covers = covers_of(raw, source_of)
     given = config if tensors.head is None else {"head": tensors.head} | config
     head, stride = check_head(given, tensors.output_channels), int(config.get("stride", tensors.step))
     if (head["kind"] == "boxes") != ("y" not in tensors.output_axes):
@@ -259,7 +179,7 @@ def _package(path: Path, sha256: str, raw: dict[str, Any], described: Any, weigh
         description=described.description,
         licence=str(described.license or ""),
         authors=[author.model_dump(mode="json", exclude_none=True) for author in described.authors],
-        cite=[entry.model_dump(mode="json", exclude_none=True) for entry in described.cite],
+        cite=citations(described),
         tags=list(described.tags),
         axes=tensors.axes,
         channels=len(tensors.channel_names),
@@ -287,8 +207,8 @@ def _package(path: Path, sha256: str, raw: dict[str, Any], described: Any, weigh
         images=str(config.get("images", "")),
         not_for=str(config.get("not_for", "")),
         scores=list(config.get("scores") or []),
-        test_input=_source(raw["inputs"][0].get("test_tensor")),
-        test_output=_source(raw["outputs"][0].get("test_tensor")),
+        test_input=source_of(raw["inputs"][0].get("test_tensor")),
+        test_output=source_of(raw["outputs"][0].get("test_tensor")),
         created=str(raw.get("timestamp", "")),
         output_axes=tensors.output_axes,
         input_size=tensors.input_size,
@@ -310,6 +230,8 @@ def to_document(package: ModelPackage) -> dict[str, Any]:
     for name in FRAME_KEYS:
         document[name] = {str(frames): value for frames, value in document[name].items()}
     document["frames"] = list(package.frames)
+    if (speed := fastest(package.ert)) is not None:
+        document["speed_s_per_mp"] = speed
     return document | {"package_sha256": package.sha256, "package_bytes": package.size}
 
 

@@ -11,13 +11,23 @@ from web_helpers import error_of
 def test_models_are_found_by_words_and_facets(client: FlaskClient) -> None:
     everything = client.get("/api/v1/models").get_json()
     assert [model["id"] for model in everything["items"]] == ["cells", "grey"]
-    assert everything["facets"]["head.kind"] == {"watershed-instances": 1, "probability-mask": 1}
+    assert everything["facets"]["about.task"] == {"instances": 1, "segment": 1}
     assert [model["id"] for model in client.get("/api/v1/models?q=grey").get_json()["items"]] == ["grey"]
     by_facet = client.get("/api/v1/models?head.kind=watershed-instances").get_json()
     assert [model["id"] for model in by_facet["items"]] == ["cells"]
+    by_task = client.get("/api/v1/models?about.task=instances").get_json()
+    assert [model["id"] for model in by_task["items"]] == ["cells"]
+    assert error_of(client.get("/api/v1/models?sort=size")) == (400, "bad-field")
     paged = client.get("/api/v1/models?size=1&page=2").get_json()
     assert ([model["id"] for model in paged["items"]], paged["total"]) == (["grey"], 2)
     assert client.get("/api/v1/models?sort=name&order=desc").get_json()["items"][0]["id"] == "grey"
+
+
+def test_terms_are_suggested_for_the_fields_of_a_description(client: FlaskClient) -> None:
+    found = client.get("/api/v1/terms?field=organism&q=mous").get_json()["items"]
+    assert [(term["id"], term["name"]) for term in found] == [("NCBITaxon:10090", "Mus musculus")]
+    assert {term["field"] for term in client.get("/api/v1/terms?q=s&size=100").get_json()["items"]} > {"organism"}
+    assert error_of(client.get("/api/v1/terms?field=colour")) == (400, "bad-field")
 
 
 def test_a_model_and_its_versions(client: FlaskClient) -> None:

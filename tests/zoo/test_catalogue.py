@@ -173,8 +173,11 @@ def test_search_finds_and_counts_models_not_versions(catalogue: Catalogue, packa
         catalogue.publish(packages[name])
     page = catalogue.search(filters={"head.kind": ["watershed-instances"]})
     assert [item.id for item in page.items] == ["mito"]
-    assert page.facets["head.kind"] == {"probability-mask": 1, "watershed-instances": 1}
-    assert page.facets["head.object"] == {"mitochondrion": 1}
+    assert page.facets["about.task"] == {"instances": 1}
+    counted = catalogue.search(filters={"head.kind": ["watershed-instances"]}, facets=["head.kind", "head.object"])
+    assert counted.facets["head.kind"] == {"probability-mask": 1, "watershed-instances": 1}
+    assert counted.facets["head.object"] == {"mitochondrion": 1}
+    assert catalogue.search(ranges={"pixel_size_um": (None, 1)}).total == 0
     assert [item.id for item in catalogue.search("cells").items] == ["cells"]
     assert [item.id for item in catalogue.search().items] == ["cells", "mito"]
 

@@ -9,23 +9,24 @@ from flask import Blueprint, Response, jsonify, request, send_file
 from web import files, renders, uploads
 from web.api import query
 from web.service import service
-from zoo.catalogue import FACETS
+from zoo.catalogue import FACETS, OLD_FACETS, SORTS
 from zoo.display import to_display
 from zoo.images import read_region
 from zoo.preview_settings import INPUT_SETTINGS, PREVIEW_SETTINGS, settings_for_model
 
 blueprint = Blueprint("api_models", __name__)
 
-SORTS = ("_score", "name", "created")
+# Least first, unless the request says otherwise.
+ASCENDING = ("name", "speed_s_per_mp")
 
 
 @blueprint.get("/models")
 def list_models() -> Any:
-    query.only({"q", "page", "size", "sort", "order", *FACETS})
+    query.only({"q", "page", "size", "sort", "order", *FACETS, *OLD_FACETS})
     page, size = query.page_and_size()
-    filters = {name: request.args.getlist(name) for name in FACETS if name in request.args}
+    filters = {name: request.args.getlist(name) for name in (*FACETS, *OLD_FACETS) if name in request.args}
     sort = query.choice("sort", SORTS, "_score")
-    order = query.choice("order", ("asc", "desc"), "asc" if sort == "name" else "desc")
+    order = query.choice("order", ("asc", "desc"), "asc" if sort in ASCENDING else "desc")
     found = service().catalogue.search(query.search_text(), filters, sort, order == "desc", page, size)
     return jsonify({"items": [item.body for item in found.items], "total": found.total, "facets": found.facets})
 
