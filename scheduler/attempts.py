@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 from scheduler import leases
 from scheduler.clock import now
-from scheduler.contract import RESULT_FILES, SHOWN_EARLY, STAGES
+from scheduler.contract import SHOWN_EARLY, STAGE_LABELS, files_of
 from scheduler.ending import Ending
 from scheduler.jobs import Body, Jobs, handle_of, note
 from scheduler.limits import Limits
@@ -105,7 +105,7 @@ class Attempts:
 
     def progress(self, uuid: str, lease: str, stage: str, fraction: float, message: str) -> None:
         """Where the attempt is: a stage of the contract, a fraction in 0..1, a sentence."""
-        if stage not in STAGES or not math.isfinite(fraction):
+        if stage not in STAGE_LABELS or not math.isfinite(fraction):
             raise BadProgress(f"{stage[:50]!r} is not a stage, or the fraction is not a number.", "See the contract.")
         said = {"stage": stage, "fraction": min(1.0, max(0.0, fraction)), "message": message[:MAXIMUM_MESSAGE]}
 
@@ -125,8 +125,9 @@ class Attempts:
 
     def file(self, uuid: str, lease: str, name: str, stream: BinaryIO, sha256: str) -> Blob:
         """Store one file of the result. Nothing of it stays when the lease is lost meanwhile."""
-        if name not in RESULT_FILES:
-            raise BadResultFile(f"{name[:100]!r} is not a file of a result.", f"Files: {', '.join(RESULT_FILES)}.")
+        known = files_of(self._jobs.get(uuid).body["kind"])
+        if name not in known:
+            raise BadResultFile(f"{name[:100]!r} is not a file of a result.", f"Files: {', '.join(known)}.")
         if not is_sha256(sha256):
             raise BadResultFile("The upload does not name its sha256.", "Add ?sha256= with 64 hexadecimal digits.")
 
@@ -208,7 +209,12 @@ class Attempts:
         uploaded = body["lease"]["files"].get(name)
         if uploaded != sha256 or not self._blobs.exists(sha256):
             raise BadResult(f"The file {name[:100]!r} of the result was not uploaded.", "Upload it, then post again.")
-        return {"name": name, "sha256": sha256, "size": self._blobs.size(sha256), "media_type": RESULT_FILES[name]}
+        return {
+            "name": name,
+            "sha256": sha256,
+            "size": self._blobs.size(sha256),
+            "media_type": files_of(body["kind"])[name],
+        }
 
     def fail(self, uuid: str, lease: str, code: str, message: str, hint: str, retry: bool) -> str:
         """The attempt failed. With `retry` the job is tried again, up to `attempts` times; answers its state."""

@@ -64,6 +64,42 @@ RESULT_FILES = {
     "manifest.json": "application/json",
     "log.txt": "text/plain",
 }
+# Stages and files of a check: does a package load, do what its author saw, find something, and how fast.
+CHECK_STAGES = {
+    "queued": "Waiting for a worker",
+    "loading": "Loading the model",
+    "reproducing": "Comparing with the test tensors",
+    "trying": "Running on the test image",
+    "timing": "Measuring its speed",
+    "uploading": "Saving the report",
+}
+# Those of a check that could not do a step are not there; report.json always is.
+CHECK_FILES = {
+    "report.json": "application/json",
+    "cover.png": "image/png",
+    "cover-before.png": "image/png",
+    "overlay.png": "image/png",
+    "test_input.npy": "application/octet-stream",
+    "test_output.npy": "application/octet-stream",
+    "manifest.json": "application/json",
+    "log.txt": "text/plain",
+}
+FILES_OF = {"preview": RESULT_FILES, "check": CHECK_FILES}
+STAGES_OF = {"preview": STAGES, "check": CHECK_STAGES}
+MEDIA_TYPES = RESULT_FILES | CHECK_FILES
+STAGE_LABELS = CHECK_STAGES | STAGES
+
+
+def files_of(kind: str) -> dict[str, str]:
+    """The names of the files that a result of this kind may have, with their media types."""
+    return FILES_OF.get(kind, RESULT_FILES)
+
+
+def stages_of(kind: str) -> dict[str, str]:
+    """The stages of a job of this kind in their order, with what a person reads."""
+    return STAGES_OF.get(kind, STAGES)
+
+
 # Said with a 204 to a worker that is being drained.
 DRAINING_HEADER = "Zooscope-Draining"
 # How often a worker shows itself while it works; after four times as long it counts as gone.
@@ -108,12 +144,12 @@ class WorkerFacts:
 class ReserveRequest:
     """A worker asking for a job.
 
-    `capabilities` are the kinds of jobs it serves, such as `preview`; `device` is cpu or gpu:0 and shown to people;
+    `capabilities` are the kinds of jobs it serves; `device` is cpu or gpu:0 and shown to people;
     `warm_models` are the package sha256s of the models it has loaded.
     """
 
     worker: str
-    capabilities: tuple[str, ...] = ("preview",)
+    capabilities: tuple[str, ...] = ("preview", "check")
     timeout_seconds: float = 20.0
     warm_models: tuple[str, ...] = ()
     device: str = ""
@@ -142,7 +178,7 @@ class Alive:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a job is: a stage of STAGES, the fraction of the whole in 0..1, a sentence, and tiles when inferring."""
+    """Where a job is: a stage of its kind, the fraction of the whole in 0..1, a sentence, and tiles when inferring."""
 
     stage: str
     fraction: float = 0.0

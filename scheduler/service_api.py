@@ -17,7 +17,7 @@ from scheduler.workers_api import add_workers
 from zoo.identifiers import is_sha256
 from zoo.secrets import SERVICE_TOKEN, read_or_make_key
 
-KINDS = ("preview",)
+KINDS = ("preview", "check")
 # What a worker and the result page need to know of the model.
 MODEL_FIELDS = ("id", "version", "name", "package_sha256", "head_kind")
 LONGEST_SECONDS = 86400.0

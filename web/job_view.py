@@ -92,7 +92,7 @@ def _progress(job: Mapping[str, Any], place: int | None, eta: Eta | None) -> dic
     stage = progress["stage"]
     return {
         "stage": stage,
-        "label": contract.STAGES.get(stage, stage),
+        "label": contract.STAGE_LABELS.get(stage, stage),
         "fraction": progress.get("fraction", 0.0),
         "message": progress.get("message", ""),
     }
@@ -134,7 +134,7 @@ def _result(job: Mapping[str, Any]) -> dict[str, Any] | None:
             "name": file["name"],
             "url": _file_url(job, file["name"], file["sha256"]),
             "size": file["size"],
-            "media_type": contract.RESULT_FILES.get(file["name"], "application/octet-stream"),
+            "media_type": contract.MEDIA_TYPES.get(file["name"], "application/octet-stream"),
             "sha256": file["sha256"],
         }
         for file in result["files"]

@@ -6,7 +6,7 @@ import logging
 import time
 from typing import Any
 
-from scheduler.contract import STAGES, Claim, Progress
+from scheduler.contract import STAGE_LABELS, Claim, Progress
 from worker.job_folder import RELEASE, RESULT, JobFolder, Outcome, failure
 from worker.lines import ending
 from worker.reporter import Reporter
@@ -38,7 +38,7 @@ class Attempt:
         event = answer.get("event")
         if answer.get("job") != self.claim.lease:
             return
-        if event == "progress" and answer["stage"] in STAGES:
+        if event == "progress" and answer["stage"] in STAGE_LABELS:
             fraction = min(1.0, max(0.0, float(answer["fraction"])))
             self.reporter.progress(Progress(answer["stage"], fraction, str(answer["message"])[:MESSAGE_LENGTH]))
         elif event == "log":

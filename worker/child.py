@@ -1,7 +1,7 @@
 """The process that computes: `python -m worker.child`, fed by the supervisor, one job at a time.
 
-JSON lines on stdin: first `{"settings", "device"}`, then `{"run": {job, package, package_sha256, input, out, heartbeat,
-settings, source}}` and `{"cancel": job}`; `job` is the lease. JSON lines on stdout: `{"event": "ready",
+JSON lines on stdin: first `{"settings", "device"}`, then `{"run": {job, kind, package, package_sha256, input, out,
+heartbeat, settings, source}}` and `{"cancel": job}`; `job` is the lease. JSON lines on stdout: `{"event": "ready",
 "gpu_formats"}`, and for the job at hand `progress` {stage, fraction, message}, `log` {text}, `file` {name} for each
 file that is whole, and at last one of `done` {files, summary, timings}, `cancelled`, `error` {code, message, hint,
 retry}. Whatever code prints goes to stderr. A closed stdin means that the supervisor is gone: it ends at once.
@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from scheduler.contract import Progress
+from worker.child_failures import short_traceback
 from worker.confinement import die_with_parent, limit_resources
 from worker.heartbeat import Heartbeat
 from zoo.errors import Unavailable, ZooscopeError
@@ -94,7 +95,7 @@ class Child:
         job = request["job"]
         self._beat()
         try:
-            done = self._preview(request)
+            done = self._compute(request)
             outcome = {"event": "done", "files": done.files, "summary": done.summary, "timings": done.timings}
         except Exception as error:
             outcome = {} if job in self._cancelled else self._failure(job, error)
@@ -103,7 +104,7 @@ class Child:
         self._cancelled.clear()
         self._tell(job=job, **outcome)
 
-    def _preview(self, request: dict[str, Any]) -> Any:
+    def _compute(self, request: dict[str, Any]) -> Any:
         job = request["job"]
 
         def report(progress: Progress) -> None:
@@ -122,8 +123,12 @@ class Child:
             self._beat()
             return job in self._cancelled
 
-        package = self._package(request["package_sha256"], Path(request["package"]))
         crop = self._engine.decode_crop(Path(request["input"]))
+        if request["kind"] == "check":
+            check = self._engine.CheckJob(Path(request["package"]), crop, request["settings"], request["source"])
+            out = Path(request["out"])
+            return self._engine.run_check(check, self._models, self._settings, out, report, log, cancelled, written)
+        package = self._package(request["package_sha256"], Path(request["package"]))
         preview = self._engine.PreviewJob(
             package=package, crop=crop, settings=request["settings"], source=request["source"]
         )
@@ -149,11 +154,11 @@ class Child:
         if number == errno.EFBIG:
             message = "A file of the result is larger than this service allows."
             return _error("result-too-large", message, "Choose a smaller region.", retry=False)
-        self._tell(event="log", job=job, text=_short_traceback(error))
+        self._tell(event="log", job=job, text=f"{short_traceback(error)}\n")
         if isinstance(error, MemoryError):
             hint = "Choose a smaller region or a smaller tile size."
             return _error("out-of-memory", "The worker ran out of memory.", hint)
-        message = f"The preview stopped with an unexpected error ({type(error).__name__})."
+        message = f"The job stopped with an unexpected error ({type(error).__name__})."
         return _error("unexpected-error", message, "The log says where; run the job again or tell the operator.")
 
     def _tell(self, **answer: Any) -> None:
@@ -165,15 +170,6 @@ class Child:
 
 def _error(code: str, message: str, hint: str, retry: bool = True) -> dict[str, Any]:
     return {"event": "error", "code": code, "message": message, "hint": hint, "retry": retry}
-
-
-def _short_traceback(error: Exception) -> str:
-    # File names without their folders: the log is shown to the job's owner.
-    lines = ["Traceback (most recent call last):"]
-    for frame in traceback.extract_tb(error.__traceback__):
-        lines.append(f"  {Path(frame.filename).name}:{frame.lineno} in {frame.name}: {frame.line or ''}")
-    lines.append(f"{type(error).__name__}: {error}")
-    return "\n".join(lines) + "\n"
 
 
 def _plain(value: Any) -> Any:

@@ -8,12 +8,15 @@ from __future__ import annotations
 import onnxruntime
 import tensorflow as tf
 
+from worker.check_job import CheckJob, run_check
 from worker.inference import ModelCache
 from worker.preview import PreviewJob, run_preview
 from zoo.images import decode_crop
 from zoo.packages import preload, read_package
 
-__all__ = ["ModelCache", "PreviewJob", "decode_crop", "gpu_formats", "read_package", "run_preview"]
+__all__ = [
+    "CheckJob", "ModelCache", "PreviewJob", "decode_crop", "gpu_formats", "read_package", "run_check", "run_preview",
+]  # fmt: skip
 
 preload()
 

@@ -220,6 +220,11 @@ class ModelCache:
         """The sha256 of the packages that are loaded, the least recently used first."""
         return tuple(self._models)
 
+    def load(self, package: ModelPackage) -> WarmModel:
+        """The package's network, loaded anew; raises `ModelUnrunnable`."""
+        self._models.pop(package.sha256, None)
+        return self.get(package)
+
     def get(self, package: ModelPackage) -> WarmModel:
         """The package's network, loaded if need be; raises `ModelUnrunnable`."""
         if package.sha256 in self._models:

@@ -17,6 +17,15 @@ FRAMEWORKS = ("tensorflow", "keras", "numpy", "scipy", "scikit-image")
 SOURCE_KEYS = ("image_name", "image_sha256", "roi", "plane", "channels", "rgb", "pixel_size_um")
 
 
+def software(*more: str) -> dict[str, str]:
+    """The versions of what computes here; `more` names further libraries."""
+    return {
+        "zooscope": importlib.metadata.version("zooscope"),
+        "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in (*FRAMEWORKS, *more)},
+    }
+
+
 def manifest(
     job: PreviewJob,
     scale: Scale,
@@ -37,11 +46,7 @@ def manifest(
         "input_sha256": input_sha256 or hashlib.sha256(encode_crop(job.crop)).hexdigest(),
         "head": dict(package.head),
         "scale": {"x": scale.x, "y": scale.y},
-        "software": {
-            "zooscope": importlib.metadata.version("zooscope"),
-            "python": platform.python_version(),
-            **{name: importlib.metadata.version(name) for name in FRAMEWORKS},
-        },
+        "software": software(),
         "device": device,
         "summary": summary,
         "timings": timings,

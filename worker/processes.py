@@ -43,6 +43,7 @@ class ChildProcess(LineProcess):
         self.tell(
             run={
                 "job": claim.lease,
+                "kind": claim.kind,
                 "package": str(package.resolve()),
                 "package_sha256": claim.package_sha256,
                 "input": str(input_file.resolve()),

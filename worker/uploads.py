@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from scheduler.contract import RESULT_FILES
+from scheduler.contract import MEDIA_TYPES
 from worker.client import CHUNK_BYTES, SchedulerClient
 from worker.errands import Errand
 from worker.job_folder import JobFolder
@@ -33,7 +33,7 @@ class Uploads:
 
     def begin(self, name: str) -> None:
         """Start sending a file, once; how it went is told by `finish`."""
-        if name in RESULT_FILES and name not in self._errands:
+        if name in MEDIA_TYPES and name not in self._errands:
             self._errands[name] = Errand(partial(self._upload, name))
 
     def finish(self, names: Sequence[str]) -> list[dict[str, Any]]:
@@ -42,7 +42,7 @@ class Uploads:
         Returns {name, sha256, size, media_type} of each. Raises `BadResult`, OSError for a file that cannot be read,
         and what the client raises.
         """
-        strange = [name for name in names if name not in RESULT_FILES]
+        strange = [name for name in names if name not in MEDIA_TYPES]
         if strange:
             raise BadResult(f"The model's process made a file {strange[0]!r}, which is not part of a result.")
         self._forget_failed()
@@ -64,7 +64,7 @@ class Uploads:
         file = self._folder.out / name
         size, sha256 = _measure(file)
         self._client.put_file(self._folder.uuid, self._folder.lease, name, file, sha256)
-        return {"name": name, "sha256": sha256, "size": size, "media_type": RESULT_FILES[name]}
+        return {"name": name, "sha256": sha256, "size": size, "media_type": MEDIA_TYPES[name]}
 
 
 def _measure(file: Path) -> tuple[int, str]:

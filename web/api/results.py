@@ -11,7 +11,7 @@ from typing import Any
 
 from flask import Blueprint, Response, request, send_file
 
-from scheduler.contract import RESULT_FILES
+from scheduler.contract import MEDIA_TYPES
 from web import files, layers, objects
 from web.api import query
 from web.api.jobs import known_job
@@ -34,7 +34,7 @@ def get_file(uuid: str, name: str) -> Response:
     sha256 = file["sha256"]
     return files.send(
         service().blobs.path(sha256),
-        RESULT_FILES.get(name, "application/octet-stream"),
+        MEDIA_TYPES.get(name, "application/octet-stream"),
         files.download_name(_stem(job), name),
         sha256,
         files.asked_by_content(sha256),
