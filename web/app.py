@@ -19,12 +19,16 @@ from web import (
     compression,
     errors,
     health,
+    library_pages,
+    openid_pages,
     operator_page,
     operator_session,
     pages,
     security,
+    site_header,
     vendor,
     visitors,
+    zoo_pages,
 )
 from web.service import Service, service
 from web.streams import Streams
@@ -82,6 +86,8 @@ def create_app(
         streams=Streams(settings.event_streams),
         pyramids=Pyramids(),
     )
+    # Now, so that a registry of DOIs that lacks a setting is told of at the start.
+    _ = parts.publishing
     parts.uploads_folder.mkdir(exist_ok=True)
     parts.renders_folder.mkdir(exist_ok=True)
 
@@ -96,10 +102,14 @@ def create_app(
     visitors.register(app, settings, read_or_make_key(settings, VISITOR_COOKIES))
     accounts.register(app, settings, documents)
     account_pages.register(app)
+    openid_pages.register(app, settings)
     app.register_blueprint(create_blueprint(scheduler))
     app.register_blueprint(create_service_blueprint(scheduler))
     api.register(app)
+    site_header.register(app)
     app.register_blueprint(pages.blueprint)
+    app.register_blueprint(zoo_pages.blueprint)
+    app.register_blueprint(library_pages.blueprint)
     app.register_blueprint(operator_page.blueprint)
     app.register_blueprint(vendor.blueprint)
     app.register_blueprint(health.blueprint)

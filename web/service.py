@@ -11,6 +11,7 @@ from pathlib import Path
 from flask import current_app
 
 from scheduler.service import Scheduler
+from web.publishing import Publishing
 from web.readiness import Readiness
 from web.streams import Streams
 from zoo.blobs import DiskBlobs
@@ -47,6 +48,10 @@ class Service:
             self.documents, self.scheduler.overview.queue_state, self.uploads_folder, self.settings.free_disk_bytes,
             lambda: self.stopping(),
         )  # fmt: skip
+
+    @cached_property
+    def publishing(self) -> Publishing:
+        return Publishing(self)
 
     def close(self) -> None:
         """Give back what was opened; no request is served afterwards."""

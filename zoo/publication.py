@@ -35,12 +35,17 @@ class Minter(Protocol):
 
 class Publication:
     def __init__(
-        self, submissions: Submissions, catalogue: Catalogue, owners: ModelOwners, minting: Minter | None = None
+        self,
+        submissions: Submissions,
+        catalogue: Catalogue,
+        owners: ModelOwners,
+        changes: VersionChanges,
+        minting: Minter | None = None,
     ) -> None:
         self._submissions = submissions
         self._catalogue = catalogue
         self._owners = owners
-        self._changes = VersionChanges(catalogue)
+        self._changes = changes
         self._minting = minting
 
     def go_on(self, id: str) -> Body:

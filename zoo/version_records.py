@@ -29,11 +29,13 @@ class RecordContended(Unavailable):
 
 
 class VersionRecords:
-    """The records in `documents`; those that the catalogue does not show yet are `pending`."""
+    """The records in `documents`; those that the catalogue does not show yet are `pending`, those of whose change the
+    registry of its DOI does not know yet are `untold`."""
 
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
-        documents.declare(COLLECTION, Fields(single=("pending", "changed_at"), orders=(("pending", "changed_at"),)))
+        orders = (("pending", "changed_at"), ("untold", "changed_at"))
+        documents.declare(COLLECTION, Fields(single=("pending", "untold", "changed_at"), orders=orders))
 
     def get(self, id: str, version: str) -> Record:
         """The record of a version, empty without one."""
@@ -45,7 +47,7 @@ class VersionRecords:
     def change(self, id: str, version: str, transition: Callable[[Record], bool | None]) -> Record:
         """Apply `transition` to the record, in place, by compare-and-set; False leaves it alone. Makes one if need be.
 
-        It is pending until `shown` is called with what was stored.
+        It is pending until that is settled.
         """
         for _ in range(MAXIMUM_TRIES):
             try:
@@ -64,19 +66,20 @@ class VersionRecords:
                 continue
         raise RecordContended("This version is being changed by many at once.", "Try again in a moment.")
 
-    def shown(self, record: Mapping[str, Any]) -> None:
-        """The catalogue shows this; a record that was changed since stays pending."""
+    def settle(self, record: Mapping[str, Any], name: str) -> None:
+        """What was `pending` or `untold` of this record is done; if it was changed since, it stays so."""
         try:
             stored = self._documents.get(COLLECTION, key(record["id"], record["version"]))
-            if stored.body == dict(record):
-                self._documents.replace(COLLECTION, stored.id, stored.body | {"pending": False}, stored.revision)
+            if {**stored.body, "pending": 0, "untold": 0} == {**record, "pending": 0, "untold": 0}:
+                self._documents.replace(COLLECTION, stored.id, stored.body | {name: False}, stored.revision)
         except (DocumentMissing, RevisionConflict):
             return
 
-    def pending(self, older_than: float) -> list[Record]:
-        """Records that were changed longer ago than so many seconds and are not shown: whoever did it was stopped."""
+    def left(self, name: str, older_than: float) -> list[Record]:
+        """Records that are `pending` or `untold` and were changed longer ago than so many seconds: whoever did it was
+        stopped."""
         query = Query(
-            filters={"pending": [True]}, ranges={"changed_at": (None, time.time() - older_than)}, sort="changed_at",
+            filters={name: [True]}, ranges={"changed_at": (None, time.time() - older_than)}, sort="changed_at",
             descending=False, size=100,
         )  # fmt: skip
         return [item.body for item in self._documents.search(COLLECTION, query).items]

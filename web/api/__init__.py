@@ -4,10 +4,40 @@ from __future__ import annotations
 
 from flask import Blueprint, Flask
 
-from web.api import accounts, estimates, events, images, jobs, models, openapi, results, status, submissions, tiles
+from web.api import (
+    accounts,
+    estimates,
+    events,
+    images,
+    jobs,
+    library,
+    models,
+    openapi,
+    results,
+    status,
+    submissions,
+    terms,
+    tiles,
+    versions,
+)
 
 PREFIX = "/api/v1"
-SUBJECTS = (accounts, models, images, tiles, estimates, jobs, events, results, status, submissions, openapi)
+SUBJECTS = (
+    accounts,
+    models,
+    images,
+    tiles,
+    estimates,
+    jobs,
+    library,
+    events,
+    results,
+    status,
+    submissions,
+    terms,
+    versions,
+    openapi,
+)
 
 
 def register(app: Flask) -> None:

@@ -7,9 +7,10 @@ from typing import Any
 
 from flask import Blueprint, jsonify
 
-from web.api import openapi_accounts, openapi_schemas
+from web.api import openapi_accounts, openapi_library, openapi_schemas, openapi_search, openapi_submissions
+from web.search_state import PIXEL_FIELDS
 from web.service import SOFTWARE_VERSION
-from zoo.catalogue import FACETS
+from zoo.catalogue import FACETS, OLD_FACETS
 
 blueprint = Blueprint("api_openapi", __name__)
 
@@ -57,19 +58,21 @@ Operation = tuple[str, str, str, dict[int, tuple[str, str]], tuple[str, ...], tu
 JOB = {200: ("The job.", "Job")}
 OPERATIONS: tuple[Operation, ...] = (
     ("get", "/models", "Search the models of the zoo.", {200: ("Models.", "ModelPage")},
-     ("q", "page", "size", "sort", "order", *FACETS), (400,)),
-    ("get", "/models/{id}", "One model, in its latest version.", {200: ("The model.", "Model")}, (), (404,)),
-    ("get", "/models/{id}/versions/{version}", "One version of a model.", {200: ("The model.", "Model")}, (), (404,)),
+     ("q", "page", "size", "sort", "order", *PIXEL_FIELDS, *FACETS, *OLD_FACETS),
+     (400,)),
+    ("get", "/models/{id}", "One model, in its latest version.", {200: ("The model.", "Model")}, (), (404, 410)),
+    ("get", "/models/{id}/versions/{version}", "One version of a model.", {200: ("The model.", "Model")}, (),
+     (404, 410)),
     ("get", "/models/{id}/versions/{version}/package.zip", "The model's package, a bioimage.io zip.",
-     {200: ("The package.", "application/zip")}, ("sha256",), (404,)),
+     {200: ("The package.", "application/zip")}, ("sha256",), (404, 410)),
     ("get", "/models/{id}/versions/{version}/cover.png", "The model's cover picture.",
-     {200: ("The picture.", "image/png")}, ("sha256",), (404,)),
+     {200: ("The picture.", "image/png")}, ("sha256",), (404, 410)),
     ("get", "/models/{id}/versions/{version}/cover-before.png", "The cover without the result drawn over it.",
-     {200: ("The picture.", "image/png")}, ("sha256",), (404,)),
+     {200: ("The picture.", "image/png")}, ("sha256",), (404, 410)),
     ("get", "/models/{id}/versions/{version}/samples/{number}", "A sample image of the model, as a picture.",
-     {200: ("The picture.", "image/png")}, ("sha256",), (404,)),
+     {200: ("The picture.", "image/png")}, ("sha256",), (404, 410)),
     ("get", "/preview-settings", "The settings of a preview.", {200: ("The settings.", "PreviewSettings")},
-     ("model", "version"), (404,)),
+     ("model", "version"), (404, 410)),
     ("post", "/images", "Upload an image: PNG, JPEG, TIFF, OME-TIFF, OME-Zarr in a zip.",
      {201: ("The image.", "Image")}, (), (400, 413, 415, 507)),
     ("post", "/images/from-sample", "Take a model's sample as an image.", {201: ("The image.", "Image")}, (),
@@ -109,7 +112,7 @@ OPERATIONS: tuple[Operation, ...] = (
 )  # fmt: skip
 
 # Subjects that describe themselves; each has OPERATIONS, PARAMETERS, BODIES and SCHEMAS.
-SUBJECTS = (openapi_accounts,)
+SUBJECTS = (openapi_accounts, openapi_library, openapi_search, openapi_submissions)
 BODIES, SCHEMAS = dict(openapi_schemas.BODIES), dict(openapi_schemas.SCHEMAS)
 for _subject in SUBJECTS:
     PARAMETERS |= _subject.PARAMETERS
@@ -127,6 +130,7 @@ ERRORS = {
     403: "It belongs to another visitor, or another site asked.",
     404: "There is no such thing.",
     409: "It changed in the meantime, or no worker that is online can run the model.",
+    410: "It was withdrawn; the error says why.",
     413: "Too large.",
     414: "The address is too long.",
     415: "The wrong content type.",
@@ -166,7 +170,8 @@ def _operation_id(method: str, path: str) -> str:
 
 def _parameter(name: str, place: str) -> dict[str, Any]:
     schema, description = PARAMETERS[name]
-    return {"name": name, "in": place, "required": place == "path", "schema": schema, "description": description}
+    # "sort@library" is the parameter sort where it means something of its own.
+    return {"name": name.split("@")[0], "in": place, "required": place == "path", "schema": schema, "description": description}
 
 
 def _answer(what: str, kind: str) -> dict[str, Any]:
