@@ -70,7 +70,7 @@ def limit() -> SignInLimit:
     return cast(SignInLimit, current_app.extensions["zooscope_sign_in_limit"])
 
 
-def _door(status: int = 200, error: ZooscopeError | None = None) -> Response:
+def door(status: int = 200, error: ZooscopeError | None = None) -> Response:
     settings = service().settings
     return page(
         "sign_in.html",
@@ -95,7 +95,7 @@ def provider_name(settings: Settings) -> str:
 def sign_in_page() -> Any:
     if current_account() is not None:
         return redirect(safe_next(request.args.get("next", "")), 303)
-    return _door()
+    return door()
 
 
 @blueprint.post(SIGN_IN)
@@ -113,7 +113,7 @@ def sign_in() -> Any:
             limit().failed(login, address)
             raise
     except UserError as error:
-        response = _door(error.status, error)
+        response = door(error.status, error)
         if error.retry_after_seconds:
             response.headers["Retry-After"] = str(error.retry_after_seconds)
         return response

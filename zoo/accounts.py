@@ -23,7 +23,7 @@ COLLECTION = "accounts"
 FIELDS = Fields(single=("created_at", "kind", "disabled"), several=("roles",))
 ROLES = ("author", "reviewer", "admin")
 LOGIN = re.compile(r"[a-z0-9][a-z0-9._@+-]{1,62}[a-z0-9]")
-ORCID = re.compile(r"\d{4}-\d{4}-\d{4}-\d{3}[\dX]")
+ORCID = re.compile(r"\d{4}-\d{4}-\d{4}-\d{3}[\dX]", re.ASCII)
 EMAIL = re.compile(r"[^\s@<>]{1,64}@[^\s@<>]{1,190}")
 SHORTEST_PASSWORD, LONGEST_PASSWORD = 10, 200
 LONGEST_NAME = 100
@@ -218,9 +218,7 @@ def check_name(name: str) -> str:
     shown = "".join(mark for mark in unicodedata.normalize("NFC", name) if unicodedata.category(mark)[0] != "C")
     shown = " ".join(shown.split())
     if not shown or len(shown) > LONGEST_NAME:
-        raise BadAccount(
-            "A name is missing, or too long.", f"Give the name to show, at most {LONGEST_NAME} letters."
-        )
+        raise BadAccount("A name is missing, or too long.", f"Give the name to show, at most {LONGEST_NAME} letters.")
     return shown
 
 

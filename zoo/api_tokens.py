@@ -39,12 +39,13 @@ class ApiTokens:
         if len(self.of(owner)) >= MOST_TOKENS:
             raise BadAccount(f"You have {MOST_TOKENS} tokens already.", "Revoke some that are not used any more.")
         secret = secrets.token_hex(32)
+        id = new_uuid()
         body = {
-            "id": new_uuid(), "owner": owner, "name": check_name(name), "scopes": chosen, "hash": _hash(secret),
+            "id": id, "owner": owner, "name": check_name(name), "scopes": chosen, "hash": _hash(secret),
             "created_at": time.time(), "used_at": None, "revoked_at": None,
         }  # fmt: skip
-        self._documents.create(COLLECTION, body["id"], body)
-        return f"{PREFIX}{body['id']}_{secret}", body
+        self._documents.create(COLLECTION, id, body)
+        return f"{PREFIX}{id}_{secret}", body
 
     def find(self, token: str) -> dict[str, Any] | None:
         """The document of a token that is valid now, which counts as used; None for any other."""
