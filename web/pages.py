@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import Any
 
@@ -15,13 +16,13 @@ from web.errors import NotFound
 from web.job_view import view_here
 from web.model_settings import roles, settings_data
 from web.service import SOFTWARE_VERSION, service
-from zoo.catalogue import FACETS
+from zoo.catalogue import ModelMissing
 from zoo.preview_settings import INPUT_BY_NAME
 
 blueprint = Blueprint("pages", __name__)
 
-# A zoo of this many models is shown without paging.
-GALLERY_MODELS = 100
+# As many models are listed to choose from.
+MODELS_LISTED = 100
 JOBS_SHOWN = 20
 
 
@@ -29,26 +30,20 @@ def _page(template: str, title: str, **context: Any) -> str:
     return render_template(template, page_title=title, software_version=SOFTWARE_VERSION, **context)
 
 
-@blueprint.get("/")
-def gallery() -> str:
-    text = request.args.get("q", "")[:1000]
-    chosen = {name: request.args.getlist(name) for name in FACETS if name in request.args}
-    found = service().catalogue.search(text, chosen, page_size=GALLERY_MODELS)
-    models = [item.body for item in found.items]
-    return _page("gallery.html", "Models", models=models, total=found.total, facets=found.facets, q=text, chosen=chosen)
-
-
-@blueprint.get("/models/<id>")
-def model(id: str) -> str:
-    document = service().catalogue.get(id)
-    card = documentation.render(document.get("card") or "")
-    return _page("model.html", document["name"], model=document, card_html=card, roles=roles)
+def _models_to_choose(asked: str) -> list[dict[str, Any]]:
+    """The models of the zoo as far as they are listed, and the one that is asked for if it is not among them."""
+    catalogue = service().catalogue
+    models = [item.body for item in catalogue.search(page_size=MODELS_LISTED, facets=()).items]
+    if asked and asked not in [one["id"] for one in models]:
+        with contextlib.suppress(ModelMissing):
+            models.insert(0, catalogue.get(asked))
+    return models
 
 
 @blueprint.get("/try")
 def try_page() -> str:
     visitors.visitor()
-    models = [item.body for item in service().catalogue.search(page_size=GALLERY_MODELS).items]
+    models = _models_to_choose(request.args.get("model", ""))
     return _page(
         "try.html",
         "Try a model",

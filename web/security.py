@@ -43,6 +43,10 @@ HEADERS = {
 }
 
 
+# The one page that other sites may show in a frame; its own policy says so.
+FRAMED = "zoo_pages.embedded"
+
+
 class JunkQuery(UserError):
     code = "junk-query"
 
@@ -126,6 +130,8 @@ def register(app: Flask, settings: Settings) -> None:
     def add_headers(response: Response) -> Response:
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
+        if request.endpoint == FRAMED:
+            response.headers.pop("X-Frame-Options", None)
         response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
         if request.path.startswith("/api/"):
             response.headers.setdefault("Cache-Control", "no-store")

@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request, send_file
 
-from web import files, renders, uploads
+from web import files, renders, search_state, uploads
 from web.api import query
 from web.service import service
 from zoo.catalogue import FACETS, OLD_FACETS, SORTS
@@ -22,12 +22,13 @@ ASCENDING = ("name", "speed_s_per_mp")
 
 @blueprint.get("/models")
 def list_models() -> Any:
-    query.only({"q", "page", "size", "sort", "order", *FACETS, *OLD_FACETS})
+    query.only({"q", "page", "size", "sort", "order", *search_state.PIXEL_FIELDS, *FACETS, *OLD_FACETS})
     page, size = query.page_and_size()
     filters = {name: request.args.getlist(name) for name in (*FACETS, *OLD_FACETS) if name in request.args}
     sort = query.choice("sort", SORTS, "_score")
     order = query.choice("order", ("asc", "desc"), "asc" if sort in ASCENDING else "desc")
-    found = service().catalogue.search(query.search_text(), filters, sort, order == "desc", page, size)
+    ranges = search_state.asked_ranges()
+    found = service().catalogue.search(query.search_text(), filters, sort, order == "desc", page, size, ranges)
     return jsonify({"items": [item.body for item in found.items], "total": found.total, "facets": found.facets})
 
 

@@ -1,0 +1,67 @@
+"""Searching the zoo: the search page and /api/v1/models ask for the same things by the same names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from web.nearest import Nearest, nearest
+from web.search_state import Kind, SearchState
+from web.service import service
+from web.zoo_words import field_name, value_name
+from zoo.catalogue import FACETS, OLD_FACETS
+from zoo.documents import SCORE, Page
+from zoo.shown_models import MODELS
+
+FIELDS = tuple(dict.fromkeys((*FACETS, *OLD_FACETS)))
+# Name in the address: what it is called, whether the greatest comes first.
+SORTS = {
+    SCORE: ("best match", True),
+    "published_at": ("newest", True),
+    "usage.tried": ("most tried", True),
+    "speed_s_per_mp": ("fastest", False),
+    "name": ("name", False),
+}
+MODELS_SEARCH = Kind("/", FIELDS, SORTS)
+FACET_VALUES = 7
+
+
+def find(state: SearchState, size: int) -> Page:
+    return service().catalogue.search(
+        state.text,
+        state.filters,
+        ranges=state.ranges,
+        sort=state.sort,
+        descending=state.descending,
+        page=state.page,
+        page_size=size,
+    )
+
+
+def nearest_models(state: SearchState) -> Nearest:
+    """What helps a search that found nothing."""
+    return nearest(state, lambda query: service().documents.search(MODELS, query), label)
+
+
+def label(field: str, value: str) -> str:
+    """A ticked value in a sentence, such as "organism: Mus musculus"."""
+    return f"{field_name(field).lower()}: {value_name(field, value)}"
+
+
+def shown_facets(state: SearchState, page: Page) -> list[dict[str, Any]]:
+    """The facets as they are drawn: {field, name, first, more}, of values (value, name, count, ticked).
+
+    What is ticked stays, to be taken back, also where nothing has it now. A value that everything found has tells
+    nothing and is left out.
+    """
+    shown = []
+    for field in state.kind.fields:
+        counts = page.facets.get(field, {})
+        ticked = state.chosen.get(field, ())
+        told = {value: count for value, count in counts.items() if count < page.total or value in ticked}
+        told |= {value: 0 for value in ticked if value not in told}
+        values = [(value, value_name(field, value), count, value in ticked) for value, count in told.items()]
+        values.sort(key=lambda entry: not entry[3])
+        if values:
+            cut = max(FACET_VALUES, len(ticked))
+            shown.append({"field": field, "name": field_name(field), "first": values[:cut], "more": values[cut:]})
+    return shown
