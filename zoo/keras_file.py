@@ -18,6 +18,7 @@ from zoo.hdf5_file import check_hdf5
 from zoo.package_archive import PackageInvalid, check_archive
 
 MEMBERS = frozenset({"metadata.json", "config.json", "model.weights.h5"})
+HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 MAXIMUM_CONFIG = 16 * 2**20
 MAXIMUM_DEPTH = 100
 # Where the classes of a network come from; `keras.src` is how Keras itself writes models and older files their layers.
@@ -50,6 +51,9 @@ def _refuse(reason: str) -> PackageInvalid:
 
 def check_keras_file(path: Path, maximum_bytes: int, folder: Path) -> None:
     """Raise `ArchiveRefused` or `PackageInvalid` unless the `.keras` file at `path` is harmless; works in `folder`."""
+    with path.open("rb") as file:
+        if file.read(len(HDF5_MAGIC)) == HDF5_MAGIC:
+            raise _refuse("it is a network in the old HDF5 form, which can hold programs")
     check_archive(path, maximum_bytes)
     with zipfile.ZipFile(path) as archive:
         names = set(archive.namelist())

@@ -20,7 +20,10 @@ MAXIMUM_MEMBERS = 1000
 MAXIMUM_RATIO = 100
 RATIO_APPLIES_ABOVE = 16 * 2**20
 MAXIMUM_NAME = 200
-END_RECORD_SIZE = 22
+END_RECORD = struct.Struct("<4s4H2LH")
+END_RECORD_64, LOCATOR_SIZE = struct.Struct("<4sQ2H2L4Q"), 20
+# The directory of as many files as are allowed, with long names; above it is read no further.
+MAXIMUM_DIRECTORY = 2**20
 LOCAL_HEADER = struct.Struct("<4s5H3I2H")
 FLAG_ENCRYPTED, FLAG_DATA_DESCRIPTOR = 0x1, 0x8
 
@@ -45,13 +48,12 @@ def check_archive(path: Path, maximum_bytes: int) -> None:
     """Raise `ArchiveRefused` unless the zip at `path` is safe to read and unpacks to at most `maximum_bytes`."""
     if not zipfile.is_zipfile(path):
         raise _refuse("it is not a zip file")
+    _check_directory(path)
     if tarfile.is_tarfile(path):
         raise _refuse("it is a zip and a tar file at once")
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
-            if archive.comment:
-                raise _refuse("it carries a comment after its end")
     except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError, ValueError) as error:
         raise _refuse(f"it is damaged ({error})") from error
     if len(members) > MAXIMUM_MEMBERS:
@@ -64,7 +66,25 @@ def check_archive(path: Path, maximum_bytes: int) -> None:
             raise _refuse(f"it holds {member.filename!r} twice")
         seen.add(member.filename.casefold())
     _check_layout(path, members)
-    _check_end(path)
+
+
+def _check_directory(path: Path) -> None:
+    """A directory of a million files takes a gigabyte to read: its end record tells, before anything else is read."""
+    with path.open("rb") as file:
+        tail = b""
+        if path.stat().st_size >= END_RECORD.size:
+            file.seek(-min(path.stat().st_size, END_RECORD.size + LOCATOR_SIZE + END_RECORD_64.size), 2)
+            tail = file.read()
+    if tail[-END_RECORD.size :][:4] != b"PK\x05\x06":
+        raise _refuse("there is something after its end")
+    _, _, _, _, members, size, _, _ = END_RECORD.unpack(tail[-END_RECORD.size :])
+    if tail[-END_RECORD.size - LOCATOR_SIZE :][:4] == b"PK\x06\x07":
+        # What readers believe when both are there.
+        if tail[:4] != b"PK\x06\x06" or len(tail) < END_RECORD.size + LOCATOR_SIZE + END_RECORD_64.size:
+            raise _refuse("its end record is damaged")
+        _, _, _, _, _, _, _, members, size, _ = END_RECORD_64.unpack(tail[: END_RECORD_64.size])
+    if members > MAXIMUM_MEMBERS or size > MAXIMUM_DIRECTORY:
+        raise _refuse(f"it holds {members} files, more than {MAXIMUM_MEMBERS}, or names too long to list")
 
 
 def _check_sizes(members: list[zipfile.ZipInfo], maximum_bytes: int) -> None:
@@ -115,14 +135,6 @@ def _check_layout(path: Path, members: list[zipfile.ZipInfo]) -> None:
             expected += LOCAL_HEADER.size + fields[9] + fields[10] + member.compress_size
             if fields[2] & FLAG_DATA_DESCRIPTOR:
                 expected += _descriptor_size(file, expected)
-
-
-def _check_end(path: Path) -> None:
-    """The end record is the file's last 22 bytes."""
-    with path.open("rb") as file:
-        file.seek(-END_RECORD_SIZE, 2)
-        if file.read(4) != b"PK\x05\x06":
-            raise _refuse("there is something after its end")
 
 
 def _descriptor_size(file: BinaryIO, offset: int) -> int:
