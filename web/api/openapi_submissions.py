@@ -56,6 +56,8 @@ SCHEMAS: dict[str, Any] = {
         check=_or_null(FREE), comments=_list(_COMMENT), history=_list(FREE),
         publication=_or_null(FREE | {"description": "Why an accepted one is not published yet."}),
         conflict=_or_null(FREE | {"description": "What stands against its id or version: field, message, hint."}),
+        missing=_list(_object(("field", "sentence"), field=TEXT, sentence=TEXT))
+        | {"description": "What the form lacks for a package to be made of it."},
         links=FREE,
     ),
     "SubmissionEntry": _object(

@@ -12,6 +12,7 @@ from web.api import query
 from web.json_body import BadField
 from web.service import service
 from web.submission_access import own_submission, person, readable_submission
+from zoo.package_missing import missing
 from zoo.submissions import STATES, SUBMITTED, Body, SubmissionChanged, WrongState
 
 blueprint = Blueprint("api_submissions", __name__)
@@ -24,12 +25,14 @@ LISTED = (
 
 
 def submission_view(body: Body) -> dict[str, Any]:
-    """A submission as the API shows it; `conflict` says what stands against its id or version."""
+    """A submission as the API shows it; `conflict` says what stands against its id or version, and
+    `missing` what it lacks for a package to be made of it."""
     shown = {name: value for name, value in body.items() if name not in HIDDEN}
     base = f"/api/v1/submissions/{body['id']}"
     return shown | {
         "owner_name": account_name(body["owner"]),
         "conflict": service().publishing.review.conflict(body),
+        "missing": missing(body["fields"], body["files"].keys()),
         "links": {"self": base, "page": f"/publish/{body['id']}", "review": f"/review/{body['id']}"},
     }
 
