@@ -78,12 +78,13 @@ class Publication:
             self._minting.reserve(id, version)
         owner = self._owners.claim(id, body["owner"], body["by_admin"])
         try:
-            self._catalogue.publish(path)
+            document = self._catalogue.publish(path)
         except Unavailable:
             raise
         except UserError as error:
             return self._return(body["id"], error)
         known = {"owner": owner, "check": (body["check"] or {}).get("report"), "submission": body["id"]}
+        known["published_at"] = document["published_at"]
         self._changes.annotate(id, version, **{name: value for name, value in known.items() if value})
         dois: Mapping[str, Any] = {}
         if self._minting is not None:

@@ -84,8 +84,9 @@ def _version(documents: Documents, id: str, version: str) -> dict[str, Any]:
 def _write(
     documents: Documents, id: str, stored: Stored | None, body: dict[str, Any] | None, document: dict[str, Any]
 ) -> None:
-    if body is None:
+    if document.get("withdrawn"):
         _bury(documents, id, document)
+    if body is None:
         if stored is not None:
             documents.delete(MODELS, id, stored.revision)
     elif stored is None:
@@ -95,14 +96,16 @@ def _write(
 
 
 def _bury(documents: Documents, id: str, document: dict[str, Any]) -> None:
-    """Leave a tombstone that names every version withdrawn so far; raises RevisionConflict or DocumentExists."""
+    """Leave a tombstone that names every version withdrawn so far, and why the last of them was; it is shown once the
+    model is gone. Raises RevisionConflict or DocumentExists."""
     try:
         stored = documents.get(TOMBSTONES, id)
     except DocumentMissing:
         documents.create(TOMBSTONES, id, _tombstone(document, [document["version"]]))
         return
-    versions = {*stored.body["versions"], document["version"]}
-    body = _tombstone(document, sorted(versions, key=version_order, reverse=True))
+    versions = sorted({*stored.body["versions"], document["version"]}, key=version_order, reverse=True)
+    is_last = document["withdrawn"]["at"] >= stored.body["at"]
+    body = _tombstone(document, versions) if is_last else stored.body | {"versions": versions}
     if body != stored.body:
         documents.replace(TOMBSTONES, id, body, stored.revision)
 

@@ -61,13 +61,14 @@ class VersionChanges:
         Raises `BadEdit`, `ModelMissing` and `ModelWithdrawn`.
         """
         checked = check_edits(edits)
-        self._catalogue.get(id, version)
+        document = self._catalogue.get(id, version)
 
         def enter(record: Record) -> None:
             before = record.get("edits") or {}
             about = {"about": before.get("about", {}) | checked["about"]} if "about" in checked else {}
             record |= {"edits": before | checked | about, "edited_at": time.time(), "edited_by": by}
             record["untold"] = bool(record.get("doi"))
+            record.setdefault("published_at", document["published_at"])
 
         self._records.change(id, version, enter)
         self.show(id, version)

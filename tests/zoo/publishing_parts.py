@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +51,12 @@ class CountingRegistry:
         return {}
 
 
+@lru_cache
+def package_bytes(name: str, version: str, title: str = "Cells") -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        return make_package(Path(folder) / f"{name}.zip", version=version, name=title).read_bytes()
+
+
 class Parts:
     """Everything on one folder; made again on the same one it is the service started anew."""
 
@@ -64,26 +73,25 @@ class Parts:
         self.review = Review(self.submissions, self.catalogue, self.owners)
         self.publication = Publication(self.submissions, self.catalogue, self.owners, self.changes, registry)
 
-    def package(self, name: str = "cells", version: str = "1.0.0", **more: Any) -> str:
+    def package(self, name: str = "cells", version: str = "1.0.0", title: str = "Cells") -> str:
         """The sha256 of the blob of a package."""
-        path = make_package(self.folder / f"{name}.zip", version=version, **more)
-        return self.blobs.put_file(path).sha256
+        return self.blobs.put(io.BytesIO(package_bytes(name, version, title))).sha256
 
-    def checked(self, owner: Person = ADA, name: str = "cells", version: str = "1.0.0", **more: Any) -> str:
+    def checked(self, owner: Person = ADA, name: str = "cells", version: str = "1.0.0", title: str = "Cells") -> str:
         """The id of a draft that has passed its check."""
-        sha256 = self.package(name, version, **more)
+        sha256 = self.package(name, version, title)
         id = self.submissions.create(owner.id, {"id": name, "version": version, "name": "Cells"})["id"]
         self.submissions.start_check(id, "job1", sha256)
         self.submissions.end_check(id, "job1", "passed", REPORT, sha256)
         return str(id)
 
-    def accepted(self, owner: Person = ADA, name: str = "cells", version: str = "1.0.0", **more: Any) -> str:
-        id = self.checked(owner, name, version, **more)
+    def accepted(self, owner: Person = ADA, name: str = "cells", version: str = "1.0.0", title: str = "Cells") -> str:
+        id = self.checked(owner, name, version, title)
         self.review.submit(id, owner)
         self.review.accept(id, RITA)
         return id
 
-    def published(self, owner: Person = ADA, name: str = "cells", version: str = "1.0.0", **more: Any) -> str:
-        id = self.accepted(owner, name, version, **more)
+    def published(self, owner: Person = ADA, name: str = "cells", version: str = "1.0.0", title: str = "Cells") -> str:
+        id = self.accepted(owner, name, version, title)
         assert self.publication.go_on(id)["state"] == "published"
         return id
