@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 from flask import Blueprint, Flask, Response, current_app, make_response, redirect, render_template, request
 
 from web import visitors
-from web.accounts import SignInNeeded, current_account, forget_account, require_account, sessions
+from web.accounts import SignInNeeded, current_account, forget_account, require_account, require_session, sessions
 from web.errors import JSON_PREFIXES, NotFound, answer_error
 from web.service import SOFTWARE_VERSION, service
 from web.sign_in_limit import SignInLimit
@@ -59,7 +59,7 @@ def with_form(view: F) -> F:
 
     @functools.wraps(view)
     def guarded(*arguments: Any, **named: Any) -> Any:
-        require_account()
+        require_session()
         sessions().check_form()
         return view(*arguments, **named)
 
@@ -171,7 +171,7 @@ def sign_out() -> Any:
 
 
 def _account_page(status: int = 200, error: ZooscopeError | None = None, **more: Any) -> Response:
-    account = require_account()
+    account = require_session()
     return page(
         "account.html",
         "Your account",

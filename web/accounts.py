@@ -27,7 +27,15 @@ SESSION_SECONDS = 30 * 24 * 3600
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 BEARER = "Bearer "
 
-__all__ = ["Account", "account_name", "check_owner", "current_account", "require_account", "require_role"]
+__all__ = [
+    "Account",
+    "account_name",
+    "check_owner",
+    "current_account",
+    "require_account",
+    "require_role",
+    "require_session",
+]
 
 
 class SignInNeeded(UserError):
@@ -143,6 +151,16 @@ def require_account() -> Account:
     if account is None:
         raise SignInNeeded("This needs an account.", "Sign in at /sign-in, or show an API token made at /account.")
     return account
+
+
+def require_session() -> Account:
+    """Who asks, if they are signed in themselves; raises SignInNeeded, and NotAllowed for a program with a token.
+
+    What a token could do to its account would outlive its revocation: make others, or become more.
+    """
+    if request.headers.get("Authorization"):
+        raise NotAllowed("This is for people who are signed in, not for programs.", "Leave the API token out.")
+    return require_account()
 
 
 def require_role(role: str) -> Account:

@@ -15,6 +15,7 @@ from scheduler.service_api import create_service_blueprint
 from web import (
     account_pages,
     accounts,
+    admin_pages,
     api,
     compression,
     errors,
@@ -103,6 +104,7 @@ def create_app(
     accounts.register(app, settings, documents)
     account_pages.register(app)
     openid_pages.register(app, settings)
+    admin_pages.register(app)
     app.register_blueprint(create_blueprint(scheduler))
     app.register_blueprint(create_service_blueprint(scheduler))
     api.register(app)

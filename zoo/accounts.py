@@ -20,7 +20,7 @@ from zoo.documents import DocumentExists, DocumentMissing, Documents, Fields, Pa
 from zoo.errors import UserError
 
 COLLECTION = "accounts"
-FIELDS = Fields(single=("created_at", "kind", "disabled"), several=("roles",))
+FIELDS = Fields(single=("created_at", "orcid"), several=("roles",))
 ROLES = ("author", "reviewer", "admin")
 LOGIN = re.compile(r"[a-z0-9][a-z0-9._@+-]{1,62}[a-z0-9]")
 ORCID = re.compile(r"\d{4}-\d{4}-\d{4}-\d{3}[\dX]", re.ASCII)
@@ -97,6 +97,13 @@ class Accounts:
         """The local account that signs in as `login`; raises AccountMissing."""
         return self.get(_local_id(_key(login)))
 
+    def by_orcid(self, orcid: str) -> dict[str, Any]:
+        """The account of a person with this ORCID iD; raises AccountMissing."""
+        found = self._documents.search(COLLECTION, Query(filters={"orcid": [orcid or "none"]}, sort="created_at"))
+        if not found.items:
+            raise _missing()
+        return self.get(found.items[0].id)
+
     def add(self, login: str, name: str, password: str, roles: Iterable[str] = ("author",)) -> dict[str, Any]:
         """A new local account; raises BadAccount, and AccountExists when the name to sign in with is taken."""
         key = _key(login)
@@ -159,7 +166,13 @@ class Accounts:
     def set_roles(self, id: str, roles: Iterable[str], by: str = "") -> dict[str, Any]:
         """Other roles from now on, also in sessions that are open."""
         checked = check_roles(roles)
-        return self.change(id, lambda body: _noted(body | {"roles": checked}, f"roles {', '.join(checked)}", by))
+
+        def act(body: dict[str, Any]) -> dict[str, Any]:
+            if body["roles"] == checked:
+                return body
+            return _noted(body | {"roles": checked}, f"roles {', '.join(checked)}", by)
+
+        return self.change(id, act)
 
     def disable(self, id: str, disabled: bool = True, by: str = "") -> dict[str, Any]:
         """Lock the account and end its sessions, or open it again; what it published stays."""
@@ -198,7 +211,11 @@ class Accounts:
         try:
             return self._documents.get(COLLECTION, id)
         except DocumentMissing:
-            raise AccountMissing("There is no such account.", "Check the name or the link.") from None
+            raise _missing() from None
+
+
+def _missing() -> AccountMissing:
+    return AccountMissing("There is no such account.", "Check the name or the link.")
 
 
 def hash_password(password: str, login: str = "") -> str:
