@@ -51,13 +51,13 @@ def shown_facets(state: SearchState, page: Page) -> list[dict[str, Any]]:
     """The facets as they are drawn: {field, name, first, more}, of values (value, name, count, ticked).
 
     What is ticked stays, to be taken back, also where nothing has it now. A value that everything found has tells
-    nothing and is left out.
+    nothing and is left out, but not beside a ticked one, whose field is counted without it.
     """
     shown = []
     for field in state.kind.fields:
         counts = page.facets.get(field, {})
         ticked = state.chosen.get(field, ())
-        told = {value: count for value, count in counts.items() if count < page.total or value in ticked}
+        told = {value: count for value, count in counts.items() if ticked or count < page.total}
         told |= {value: 0 for value in ticked if value not in told}
         values = [(value, value_name(field, value), count, value in ticked) for value, count in told.items()]
         values.sort(key=lambda entry: not entry[3])

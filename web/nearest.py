@@ -40,7 +40,7 @@ def nearest(state: SearchState, find: Find, labels: Callable[[str, str], str]) -
     wanted = _wanted(state)
     model = None
     if wanted is not None:
-        model = _nearest_size(state.but(ranges=None), wanted, find)
+        model = next(filter(None, (_nearest_size(one, wanted, find) for one in _of_any_size(state))), None)
     pixels = lengths.said(model[PIXEL_SIZE]) if model else ""
     return Nearest(asked_in_words(state, labels), model, pixels, _found(_relaxed(state, labels), find))
 
@@ -60,6 +60,23 @@ def _sizes(state: SearchState) -> str:
     if low is not None:
         return f" of {lengths.said(low)} or more"
     return f" of {lengths.said(high)} or less" if high is not None else ""
+
+
+def _of_any_size(state: SearchState) -> Iterator[SearchState]:
+    """The search without its pixel sizes, then with ever less of the rest."""
+    yield state.but(ranges=None)
+    if state.text.strip() and state.chosen:
+        yield state.but(ranges=None, chosen={})
+    for word in _words(state):
+        yield state.but(ranges=None, chosen={}, text=word)
+    if state.text.strip():
+        yield state.but(ranges=None, text="")
+
+
+def _words(state: SearchState) -> list[str]:
+    """The words that may find something alone."""
+    words = list(dict.fromkeys(state.text.split()))
+    return words[:WORDS_TRIED] if len(words) > 1 else []
 
 
 def _wanted(state: SearchState) -> float | None:
@@ -85,10 +102,10 @@ def _relaxed(state: SearchState, labels: Callable[[str, str], str]) -> Iterator[
     for field, values in state.chosen.items():
         for value in values:
             yield f"without {labels(field, value)}", state.without(field, value)
-    words = list(dict.fromkeys(state.text.split()))
-    if len(words) > 1:
-        for word in words[:WORDS_TRIED]:
-            yield f"only “{word}”", state.but(text=word)
+    for word in _words(state):
+        yield f"only “{word}”", state.but(text=word)
+    for word in _words(state) if state.ranges else []:
+        yield f"only “{word}”, any pixel size", state.but(text=word, ranges=None)
     if state.text.strip() and state.narrowed:
         yield "the words alone", state.but(chosen={}, ranges=None)
         yield "the filters alone", state.but(text="")

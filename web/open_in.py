@@ -94,8 +94,8 @@ def ways(model: Mapping[str, Any], root: str) -> list[Way]:
         _program(
             model,
             "ilastik",
-            "Start a project Neural Network Classification (Local); on its page NN Prediction drop the file, or paste its "
-            "path.",
+            "Start a project Neural Network Classification (Local); on its page NN Prediction drop the file or paste "
+            "its path.",
             name,
             ILASTIK_FORMATS,
         ),

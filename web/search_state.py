@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -38,7 +38,7 @@ class SearchState:
 
     kind: Kind
     text: str = ""
-    chosen: Mapping[str, tuple[str, ...]] = ()  # type: ignore[assignment]
+    chosen: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     pixel_from: str = ""
     pixel_to: str = ""
     low: float | None = None
@@ -57,7 +57,7 @@ class SearchState:
 
     @property
     def filters(self) -> dict[str, list[str]]:
-        return {field: list(values) for field, values in self.chosen.items()}
+        return {name: list(ticked) for name, ticked in self.chosen.items()}
 
     @property
     def narrowed(self) -> int:
@@ -71,17 +71,18 @@ class SearchState:
             changes |= {"pixel_from": "", "pixel_to": "", "low": None, "high": None, "problem": None}
         return replace(self, **({"page": 1} | changes))
 
-    def without(self, field: str, value: str) -> SearchState:
+    def without(self, path: str, value: str) -> SearchState:
+        """The same search without a ticked value."""
         rest = {
-            name: tuple(one for one in values if (name, one) != (field, value)) for name, values in self.chosen.items()
+            name: tuple(one for one in ticked if (name, one) != (path, value)) for name, ticked in self.chosen.items()
         }
-        return self.but(chosen={name: values for name, values in rest.items() if values})
+        return self.but(chosen={name: ticked for name, ticked in rest.items() if ticked})
 
     @property
     def address(self) -> str:
         """The path and query that show this search."""
         asked: list[tuple[str, str]] = [("q", self.text)] if self.text.strip() else []
-        asked += [(field, value) for field, values in self.chosen.items() for value in values]
+        asked += [(name, value) for name, ticked in self.chosen.items() for value in ticked]
         asked += [(PIXEL_FROM, self.pixel_from), (PIXEL_TO, self.pixel_to)]
         asked += [("sort", "" if self.sort == SCORE else self.sort), ("page", "" if self.page == 1 else str(self.page))]
         told = urlencode([(name, value) for name, value in asked if value])
@@ -92,15 +93,15 @@ def read(kind: Kind) -> SearchState:
     """The search of this request. What makes no sense is as if it were not asked for; of pixel sizes it is told."""
     args = request.args
     chosen = {
-        field: tuple(dict.fromkeys(value for value in args.getlist(field) if 0 < len(value) <= LONGEST_VALUE))
-        for field in kind.fields
+        name: tuple(dict.fromkeys(value for value in args.getlist(name) if 0 < len(value) <= LONGEST_VALUE))
+        for name in kind.fields
     }
     sort = args.get("sort", SCORE)
     page = args.get("page", "1")
     state = SearchState(
         kind,
         text=args.get("q", "")[: query.LONGEST_SEARCH],
-        chosen={field: values[:MAXIMUM_FILTER_VALUES] for field, values in chosen.items() if values},
+        chosen={name: ticked[:MAXIMUM_FILTER_VALUES] for name, ticked in chosen.items() if ticked},
         pixel_from=args.get(PIXEL_FROM, "").strip()[:40],
         pixel_to=args.get(PIXEL_TO, "").strip()[:40],
         sort=sort if sort in kind.sorts else SCORE,

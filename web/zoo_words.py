@@ -33,6 +33,12 @@ VALUES = {
     "about.task": TASKS,
     "about.dimensionality": {"2d": "2D", "2.5d": "2D with neighbouring planes", "3d": "3D"},
     "about.framework": {"keras": "Keras", "onnx": "ONNX", "tensorflow": "TensorFlow", "none": "no network"},
+    "licence": {
+        "attribution_cc": "attribution (CC BY)",
+        "attribution_nc_sa": "attribution, not commercial, share alike (CC BY-NC-SA)",
+        "public_domain": "public domain",
+        "copyright": "all rights reserved",
+    },
     "head.kind": {
         "watershed-instances": "objects one by one",
         "star-convex": "round objects one by one",
