@@ -28,7 +28,7 @@ NAME_DIGITS = 12
 DRAFT, REGISTERED, FINDABLE = "draft", "registered", "findable"
 
 
-class _Status(Exception):  # noqa: N818
+class _Status(Exception):
     """An answer that is no success."""
 
     def __init__(self, code: int, text: str, retry_after: str) -> None:
@@ -133,17 +133,17 @@ class DataCite:
     def _ask(self, call: Any, *arguments: Any) -> Any:
         try:
             return call(*arguments)
-        except (HttpError, requests.RequestException, OSError) as error:
-            raise RegistryDown("DataCite does not answer.", "It is tried again by itself.") from error
         except (DataCiteError, ValueError, KeyError, TypeError) as error:
             # A success of another kind than the client knows, or no JSON: a proxy's page, perhaps.
             raise RegistryDown("DataCite's answer cannot be read.", "It is tried again by itself.") from error
+        except (HttpError, OSError) as error:
+            raise RegistryDown("DataCite does not answer.", "It is tried again by itself.") from error
 
     def _refused(self, status: _Status, doi: str) -> Exception:
         if (
             status.code in (requests.codes["too_many_requests"], requests.codes["request_timeout"])
             or status.code >= 500
-        ):  # noqa: PLR2004
+        ):
             return RegistryDown("DataCite asks to wait.", "It is tried again by itself.", status.retry_after)
         if status.code in (requests.codes["unauthorized"], requests.codes["forbidden"]):
             return RegistryRefused(

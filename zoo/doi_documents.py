@@ -118,7 +118,9 @@ class DoiDocuments:
     def note(self, key: str, error: ZooscopeError) -> None:
         """Write down why it did not go on, and when it is to be tried again."""
 
-        def note(body: Body) -> Body:
+        def note(body: Body) -> Body | None:
+            if not body["pending"]:
+                return None
             pause = min(FIRST_PAUSE_SECONDS * 2 ** body["attempts"], LONGEST_PAUSE_SECONDS)
             pause = max(pause, error.retry_after_seconds or 0)
             refused = error.message if isinstance(error, RegistryRefused | DoiBusy) else ""

@@ -101,6 +101,13 @@ class Minting:
         self.kept.turn(key, {FINDABLE: WITHDRAWING, RESERVED: DISCARDING}, reason=reason)
         return _told(self._settle(key))
 
+    def discard(self, model_id: str, version: str) -> None:
+        """Delete the draft of a version that will not be published; what was published is left alone."""
+        if self.kept.get(model_id, version):
+            key = self.kept.key(model_id, version)
+            self.kept.turn(key, {RESERVED: DISCARDING, RESERVING: DISCARDING})
+            self._settle(key)
+
     def state(self, model_id: str, version: str) -> Body:
         """The document of a version's DOI as it is now, with `problem` when the registry refused; empty without one."""
         return self.kept.get(model_id, version)
