@@ -10,7 +10,7 @@ from scheduler import contract
 from scheduler.eta import Eta
 from scheduler.jobs import FARTHEST_PLACE
 from scheduler.service import Scheduler
-from web import layers, visitors
+from web import check_view, layers, visitors
 from web.legend import legend
 from web.service import SOFTWARE_VERSION, service
 
@@ -30,6 +30,7 @@ def view(scheduler: Scheduler, job: Mapping[str, Any], visitor: str | None) -> d
         source["image_id"] = None
     return {
         "uuid": uuid,
+        "kind": job["kind"],
         "state": job["state"],
         "place": place,
         "eta": eta.to_json() if eta else None,
@@ -139,14 +140,15 @@ def _result(job: Mapping[str, Any]) -> dict[str, Any] | None:
         }
         for file in result["files"]
     ]
-    drawn: dict[str, str | None] = {layer.removesuffix(".png"): layer_url(job, layer) for layer in LAYERS}
-    drawn["overlay"] = _overlay_url(job)
-    return {
+    told = {
         "summary": result.get("summary") or {},
         "timings": result.get("timings") or {},
         "files": files,
         "zip": f"{base}/result.zip",
-        "layers": drawn,
-        "objects": f"{base}/objects",
-        "legend": legend(job),
     }
+    if job["kind"] == check_view.KIND:
+        drawn = {"overlay": _overlay_url(job)}
+        return told | {"layers": drawn, "objects": None, "legend": None, "report": check_view.report_of(job)}
+    drawn = {layer.removesuffix(".png"): layer_url(job, layer) for layer in LAYERS}
+    drawn["overlay"] = _overlay_url(job)
+    return told | {"layers": drawn, "objects": f"{base}/objects", "legend": legend(job)}

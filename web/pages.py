@@ -8,8 +8,8 @@ from typing import Any
 
 from flask import Blueprint, Response, redirect, render_template, request, send_from_directory
 
-from scheduler.contract import STAGES
-from web import documentation, lineage, visitors
+from scheduler.contract import stages_of
+from web import check_view, documentation, lineage, visitors
 from web.api import openapi, query
 from web.api.jobs import known_job
 from web.errors import NotFound
@@ -60,8 +60,11 @@ def result(uuid: str) -> str:
     known = known_job(uuid)
     job = view_here(known)
     name = job["model"]["name"] or job["model"]["id"]
-    stages = [[stage, label] for stage, label in STAGES.items()]
+    stages = [[stage, label] for stage, label in stages_of(job["kind"]).items()]
     title = f"{name} on {job['source']['image_name']}"
+    if job["kind"] == check_view.KIND:
+        draft = check_view.draft_of(known)
+        return _page("check.html", f"Check of {name}", job=job, stages=stages, submission=draft)
     again, changes = lineage.around(known), lineage.try_query(job)
     return _page("result.html", title, job=job, stages=stages, lineage=again, changes=changes)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from web import checks
 from web.accounts import Account, NotAllowed, check_owner, require_account
 from web.service import service
 from zoo.review import Person
@@ -22,7 +23,7 @@ def readable_submission(uuid: str) -> Body:
     body = service().submissions.get(uuid)
     if account.id != body["owner"] and not is_reviewer(account):
         raise NotAllowed("This submission belongs to somebody else.", "Its author and the reviewers may see it.")
-    return body
+    return checks.settle(body)
 
 
 def own_submission(uuid: str) -> Body:
@@ -30,4 +31,4 @@ def own_submission(uuid: str) -> Body:
     require_account()
     body = service().submissions.get(uuid)
     check_owner(body["owner"])
-    return body
+    return checks.settle(body)

@@ -60,7 +60,7 @@ def compare(made: Sequence[np.ndarray] | np.ndarray, expected: np.ndarray, packa
     if len(made) != len(expected) or any(one.shape != other.shape for one, other in zip(made, expected, strict=True)):
         text = f"the output has the shape {made[0].shape}, the test output {expected[0].shape}"
         return Reproduction(False, float("inf"), 1e6, text)
-    return _compared(np.stack(made).astype(np.float32), expected.astype(np.float32), _tolerance(package))
+    return _compared(np.stack(list(made)).astype(np.float32), expected.astype(np.float32), _tolerance(package))
 
 
 def _tolerance(package: ModelPackage) -> dict[str, float]:

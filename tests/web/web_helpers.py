@@ -110,7 +110,7 @@ class WorkerHand:
             headers={"Authorization": f"Bearer {self.token}"},
         )
         assert answer.status_code == 200, answer.text
-        return {"name": name, "media_type": contract.RESULT_FILES[name]} | answer.get_json()
+        return {"name": name, "media_type": contract.MEDIA_TYPES[name]} | answer.get_json()
 
     def finish(self, claim: dict[str, Any], files: dict[str, bytes] | None = None) -> None:
         listed = [self.upload(claim, name, data) for name, data in (files or result_files()).items()]

@@ -6,6 +6,7 @@ from flask import Blueprint, Flask
 
 from web.api import (
     accounts,
+    checks,
     estimates,
     events,
     images,
@@ -15,6 +16,7 @@ from web.api import (
     openapi,
     results,
     status,
+    submission_files,
     submissions,
     terms,
     tiles,
@@ -24,6 +26,7 @@ from web.api import (
 PREFIX = "/api/v1"
 SUBJECTS = (
     accounts,
+    checks,
     models,
     images,
     tiles,
@@ -33,6 +36,7 @@ SUBJECTS = (
     events,
     results,
     status,
+    submission_files,
     submissions,
     terms,
     versions,

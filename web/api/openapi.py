@@ -7,7 +7,15 @@ from typing import Any
 
 from flask import Blueprint, jsonify
 
-from web.api import openapi_accounts, openapi_library, openapi_schemas, openapi_search, openapi_submissions
+from web.api import (
+    openapi_accounts,
+    openapi_checks,
+    openapi_library,
+    openapi_schemas,
+    openapi_search,
+    openapi_submission_files,
+    openapi_submissions,
+)
 from web.search_state import PIXEL_FIELDS
 from web.service import SOFTWARE_VERSION
 from zoo.catalogue import FACETS, OLD_FACETS
@@ -112,7 +120,14 @@ OPERATIONS: tuple[Operation, ...] = (
 )  # fmt: skip
 
 # Subjects that describe themselves; each has OPERATIONS, PARAMETERS, BODIES and SCHEMAS.
-SUBJECTS = (openapi_accounts, openapi_library, openapi_search, openapi_submissions)
+SUBJECTS = (
+    openapi_accounts,
+    openapi_checks,
+    openapi_library,
+    openapi_search,
+    openapi_submission_files,
+    openapi_submissions,
+)
 BODIES, SCHEMAS = dict(openapi_schemas.BODIES), dict(openapi_schemas.SCHEMAS)
 for _subject in SUBJECTS:
     PARAMETERS |= _subject.PARAMETERS
@@ -134,6 +149,7 @@ ERRORS = {
     413: "Too large.",
     414: "The address is too long.",
     415: "The wrong content type.",
+    422: "The file is not accepted; the error says why.",
     429: "Too much at once.",
     503: "Not available now; see Retry-After.",
     507: "The disk of the service is full.",
@@ -171,7 +187,13 @@ def _operation_id(method: str, path: str) -> str:
 def _parameter(name: str, place: str) -> dict[str, Any]:
     schema, description = PARAMETERS[name]
     # "sort@library" is the parameter sort where it means something of its own.
-    return {"name": name.split("@")[0], "in": place, "required": place == "path", "schema": schema, "description": description}
+    return {
+        "name": name.split("@")[0],
+        "in": place,
+        "required": place == "path",
+        "schema": schema,
+        "description": description,
+    }
 
 
 def _answer(what: str, kind: str) -> dict[str, Any]:

@@ -131,7 +131,7 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "Job": _object(
         ("uuid", "state", "model", "settings", "source", "links", "mine"),
-        uuid=UUID, state={"enum": list(STATES)}, place=_or_null(INTEGER), progress=_or_null(FREE),
+        uuid=UUID, kind=TEXT, state={"enum": list(STATES)}, place=_or_null(INTEGER), progress=_or_null(FREE),
         eta=_or_null(_ref("Eta")),
         held=TRUTH | {"description": "It waits for another job of the same person to end: so many may run at once."},
         estimate=_or_null(FREE), model=FREE, settings=FREE, source=FREE, created_at=_or_null(TIME),
