@@ -73,6 +73,11 @@ def ways(model: Mapping[str, Any], root: str) -> list[Way]:
             f"zooscope fetch {whole} --server {root}\nzooscope preview your-image.tif --model {name} --output out/",
         ),
         Way(
+            "A shell",
+            "Fetches the package, goes on where a transfer broke off, and checks what came.",
+            download_line(model, root),
+        ),
+        Way(
             "Python",
             "With bioimageio.core, the standard's own library.",
             f"pip install {CORE.format(extra=_extra(model))}\n\n# then, in Python\n{python_lines(model, root)}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request, send_file
@@ -47,7 +48,9 @@ def get_package(id: str, version: str) -> Response:
     model = service().catalogue.get(id, version)
     sha256 = model["package_sha256"]
     name = files.download_name(id, version) + ".zip"
-    return files.send(service().blobs.path(sha256), "application/zip", name, sha256, files.asked_by_content(sha256))
+    answer = files.send(service().blobs.path(sha256), "application/zip", name, sha256, files.asked_by_content(sha256))
+    answer.headers["Repr-Digest"] = f"sha-256=:{b64encode(bytes.fromhex(sha256)).decode()}:"
+    return answer
 
 
 @blueprint.get("/models/<id>/versions/<version>/cover.png")
