@@ -21,6 +21,8 @@ MAXIMUM_VALUE = 256
 MAXIMUM_VALUES = 5000
 MAXIMUM_TEXT = 200_000
 MAXIMUM_DEPTH = 50
+# Words this short are taken as they are typed; from the second length on two letters may be wrong.
+SHORTEST_MISSPELT, LONG_WORD = 4, 8
 TITLE_FIELDS = ("id", "name", "title")
 WORD = re.compile(r"[^\W_]+")
 
@@ -102,6 +104,24 @@ def words_of_text(text: str) -> list[str]:
     decomposed = unicodedata.normalize("NFKD", text)
     plain = "".join(character for character in decomposed if not unicodedata.combining(character))
     return WORD.findall(plain.casefold())
+
+
+def differences_allowed(word: str) -> int:
+    """By how many letters a word that occurs nowhere may differ from those it is taken for."""
+    return 2 if len(word) >= LONG_WORD else 1 if len(word) >= SHORTEST_MISSPELT else 0
+
+
+def misspellings(word: str, known: Sequence[str], most: int) -> list[str]:
+    """Of the `known` words those that `word` may be a misspelling of, the nearest first, at most so many."""
+    from rapidfuzz.distance import OSA
+    from rapidfuzz.process import extract
+
+    allowed = differences_allowed(word)
+    if not allowed:
+        return []
+    alike = [other for other in known if other[:1] == word[:1] and abs(len(other) - len(word)) <= allowed]
+    found = extract(word, alike, scorer=OSA.distance, processor=None, score_cutoff=allowed, limit=most)
+    return [other for other, _, _ in sorted(found, key=lambda each: (each[1], each[0]))]
 
 
 def _leaves(path: str, node: Any, depth: int) -> Iterator[tuple[str, Any]]:

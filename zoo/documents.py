@@ -69,7 +69,10 @@ class Query:
     """What to search for. Fields are dotted paths into the body; lists match by any of their elements.
 
     `text`: every word must occur somewhere in the strings of the body (accents and case do not matter), the last one
-    as the beginning of a word.
+    as the beginning of a word. A word that occurs nowhere in the collection (the last: that begins none there) is
+    taken for a misspelt one: for all words there that begin with the same letter and differ from it by one letter
+    left out, added, changed or swapped with its neighbour, by up to two where it has eight letters or more; shorter
+    ones than four letters are taken as they are.
     `filters`: any of the values of a field (no values: no filter), all of the fields; numbers and booleans equal their
     spelling.
     `ranges`: numbers from and to, inclusive; None for no limit.
@@ -132,17 +135,24 @@ class Fields:
     `orders`: single fields each; filters of one value on all but the last of them, sorted or ranged by the last, cost
     the same however many documents there are.
     `counts`: single fields each; the total of a search that filters by nothing but some of them is known beforehand.
+    `text`: its text is searched too. `facets`: fields of either kind that are counted, and `numbers`: single fields
+    that hold numbers, which sort and range; both, as the text, in a hundred thousand documents within milliseconds.
+    Something else than a number in `numbers` is as if it were not there.
     """
 
     single: tuple[str, ...] = ()
     several: tuple[str, ...] = ()
     orders: tuple[tuple[str, ...], ...] = ()
     counts: tuple[tuple[str, ...], ...] = ()
+    text: bool = False
+    facets: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         paths = (*self.single, *self.several)
-        named = {path for group in (*self.orders, *self.counts) for path in group}
-        if len(paths) > MAXIMUM_DECLARED or len(set(paths)) < len(paths) or named - set(self.single):
+        named = {path for group in (*self.orders, *self.counts, self.numbers) for path in group}
+        unknown = (named - set(self.single)) | (set(self.facets) - set(paths))
+        if len(paths) > MAXIMUM_DECLARED or len(set(paths)) < len(paths) or unknown:
             raise DocumentInvalid("The declared fields of a collection name one twice, or an order names another one.")
         if not all(DECLARED_PATH.fullmatch(path) for path in paths):
             raise DocumentInvalid("A declared field has no plain name, such as model.id.")
@@ -151,7 +161,7 @@ class Fields:
         """Raise DocumentInvalid when a search asks for what was not declared."""
         searched = {*query.filters, *query.facets} - {*self.single, *self.several}
         searched |= {*query.ranges, *({query.sort} - {SCORE})} - set(self.single)
-        if searched or query.text.strip():
+        if searched or (query.text.strip() and not self.text):
             what = ", ".join(sorted(searched)) or "its text"
             raise DocumentInvalid(f"The collection {collection} is not declared to be searched by {what}.")
 

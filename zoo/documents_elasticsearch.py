@@ -34,7 +34,7 @@ from zoo.documents import (
     first_value,
     missing,
 )
-from zoo.elasticsearch_search import finite, page_of, request_of
+from zoo.elasticsearch_search import finite, occurrences_of, page_of, request_of, words_nowhere
 
 ANSWER_SECONDS = 5.0
 # How long a write waits for a collection that is just being moved to another index.
@@ -165,11 +165,21 @@ class ElasticDocuments:
                 # Costs nothing when nothing was written since; else a search would be up to a second behind.
                 self.client.indices.refresh(index=self.alias(collection))
                 found = self.client.search(index=self.alias(collection), **request)
+                if not found["hits"]["hits"] and (other := self._corrected(collection, query)):
+                    found = self.client.search(index=self.alias(collection), **other)
             except NotFoundError:
                 return empty
             except BadRequestError as error:
                 raise DocumentsUnavailable("The search could not be carried out.", "Use fewer words.") from error
         return page_of(query, found.body)
+
+    def _corrected(self, collection: str, query: Query) -> dict[str, Any] | None:
+        """The request with words that occur nowhere taken for misspelt ones; None when there are none."""
+        counting = occurrences_of(query)
+        if counting is None:
+            return None
+        nowhere = words_nowhere(self.client.search(index=self.alias(collection), **counting).body)
+        return request_of(query, nowhere) if nowhere else None
 
     def edge(
         self, collection: str, field: str, filters: Mapping[str, Sequence[Scalar]], last: bool = False

@@ -35,7 +35,8 @@ from zoo.documents import (
 from zoo.identifiers import new_uuid
 from zoo.sqlite_declared import DeclaredCollection
 from zoo.sqlite_file import SqliteFile
-from zoo.sqlite_search import run_query, text_table
+from zoo.sqlite_search import run_query
+from zoo.sqlite_words import text_table
 
 SCHEMA_VERSION = 2
 SCHEMA = """
@@ -73,7 +74,11 @@ class SqliteDocuments:
 
     def declare(self, collection: str, fields: Fields) -> None:
         check_collection(collection)
-        declared, text = DeclaredCollection(collection, fields), json.dumps(asdict(fields))
+        declared, text = _collection(collection, fields), json.dumps(asdict(fields))
+        with self._sqlite.reading() as connection:
+            known = self._declared_as(connection, collection)
+        if known == text and collection in self._declared:
+            return
 
         def index(connection: sqlite3.Connection) -> None:
             if self._declared_as(connection, collection) == text:
@@ -83,8 +88,6 @@ class SqliteDocuments:
             declared.fill(connection)
             connection.execute("INSERT OR REPLACE INTO declared VALUES (?, ?)", (collection, text))
 
-        with self._sqlite.reading() as connection:
-            known = self._declared_as(connection, collection)
         if known != text:
             self._sqlite.write(index)
         self._declared[collection] = declared
@@ -161,7 +164,7 @@ class SqliteDocuments:
         query.check()
         declared = self._declared.get(collection)
         with self._sqlite.reading() as connection:
-            if declared is not None and not query.size and not query.facets:
+            if declared is not None and not query.size and not query.facets and not declared.fields.text:
                 return declared.search(connection, query)
             # One transaction, so that items, total and facets are of the same moment.
             connection.execute("BEGIN")
@@ -252,13 +255,25 @@ class SqliteDocuments:
                     )
                 known = connection.execute("SELECT collection, fields FROM declared").fetchall()
         for collection, text in known:
-            self._declared[collection] = DeclaredCollection(collection, _fields(text))
+            self._declared[collection] = _collection(collection, _fields(text))
+
+
+def _collection(collection: str, fields: Fields) -> DeclaredCollection:
+    """How a collection of declared fields is kept and searched."""
+    if not fields.text and not fields.facets:
+        return DeclaredCollection(collection, fields)
+    # Arrays are for those who search; what only stores jobs does without.
+    from zoo.sqlite_searched import SearchedCollection
+
+    return SearchedCollection(collection, fields)
 
 
 def _fields(text: str) -> Fields:
     read = json.loads(text)
     groups = {name: tuple(tuple(group) for group in read[name]) for name in ("orders", "counts")}
-    return Fields(tuple(read["single"]), tuple(read["several"]), **groups)
+    # The last three are not in what was declared before there were any.
+    lists = {name: tuple(read.get(name, ())) for name in ("facets", "numbers")}
+    return Fields(tuple(read["single"]), tuple(read["several"]), **groups, text=bool(read.get("text")), **lists)  # type: ignore[arg-type]
 
 
 def _bindable(id: str) -> str:

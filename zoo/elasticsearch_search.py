@@ -7,27 +7,33 @@ because words are folded by `zoo/document_fields.py` before they are indexed and
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Any
 
-from zoo.document_fields import spelling, words_of_text
+from zoo.document_fields import LONG_WORD, SHORTEST_MISSPELT, differences_allowed, spelling, words_of_text
 from zoo.documents import MAXIMUM_FACET_VALUES, SCORE, Page, Query, Stored
 
 # A word in what names a document counts this many times as much as one in the rest.
 TITLE_WEIGHT = 5
+# Elasticsearch's words for the law of misspelt words in `zoo/documents.py`.
+MISSPELT = {"fuzziness": f"AUTO:{SHORTEST_MISSPELT},{LONG_WORD}", "prefix_length": 1, "max_expansions": 50}
 LARGEST_NUMBER = 1.7976931348623157e308
 
 Clause = dict[str, Any]
 
 
-def request_of(query: Query) -> dict[str, Any] | None:
-    """The arguments of the client's `search`; None when nothing can be found: a text without any word."""
+def request_of(query: Query, nowhere: Collection[int] = ()) -> dict[str, Any] | None:
+    """The arguments of the client's `search`; None when nothing can be found: a text without any word.
+
+    `nowhere` are the numbers of the text's words that are known to occur in no document, and taken for misspelt ones.
+    """
     words = words_of_text(query.text)
     if query.text.strip() and not words:
         return None
     always = [_range(path, low, high) for path, (low, high) in query.ranges.items() if (low, high) != (None, None)]
     filters = {path: _any_of(path, chosen) for path, chosen in query.filters.items() if chosen}
     request: dict[str, Any] = {
-        "query": {"bool": {"must": _text(words), "filter": always}},
+        "query": {"bool": {"must": _text(words, nowhere), "filter": always}},
         "sort": _sort(query, words),
         "from_": (query.page - 1) * query.size,
         "size": query.size,
@@ -57,26 +63,48 @@ def page_of(query: Query, answer: dict[str, Any]) -> Page:
     return Page(items, total if query.count_limit is None else min(total, query.count_limit), facets)
 
 
-def _text(words: list[str]) -> list[Clause]:
+def occurrences_of(query: Query) -> dict[str, Any] | None:
+    """A search that counts the documents with each word that may be misspelt; None when there is no such word."""
+    words = words_of_text(query.text)
+    counted = {
+        str(number): _exact(word, last=number == len(words) - 1)
+        for number, word in enumerate(words)
+        if differences_allowed(word)
+    }
+    if not counted:
+        return None
+    return {"size": 0, "track_total_hits": False, "aggs": {"words": {"filters": {"filters": counted}}}}
+
+
+def words_nowhere(answer: dict[str, Any]) -> list[int]:
+    """The numbers of the words without any document."""
+    buckets = answer["aggregations"]["words"]["buckets"]
+    return [int(number) for number, bucket in buckets.items() if not bucket["doc_count"]]
+
+
+def _exact(word: str, last: bool) -> Clause:
+    return {"prefix": {"words": {"value": word}}} if last else {"term": {"words": word}}
+
+
+def _text(words: list[str], nowhere: Collection[int]) -> list[Clause]:
     """Every word must be there, the last one as the beginning of one; in a name it counts more."""
-    if not words:
-        return []
-    whole: list[Clause] = [
-        {
-            "bool": {
-                "must": {"term": {"words": word}},
-                "should": {"term": {"title": {"value": word, "boost": TITLE_WEIGHT}}},
-            }
-        }
-        for word in words[:-1]
-    ]
-    last = words[-1]
-    begun = [
-        {"term": {"words": last}},
-        {"prefix": {"title": {"value": last, "boost": TITLE_WEIGHT}}},
-        {"term": {"title": {"value": last, "boost": TITLE_WEIGHT}}},
-    ]
-    return [*whole, {"bool": {"must": {"prefix": {"words": {"value": last}}}, "should": begun}}]
+    clauses: list[Clause] = []
+    for number, word in enumerate(words):
+        last = number == len(words) - 1
+        in_title: Clause = {"term": {"title": {"value": word, "boost": TITLE_WEIGHT}}}
+        if number in nowhere:
+            near = {"match": {"title": {"query": word, "boost": TITLE_WEIGHT} | MISSPELT}}
+            clauses.append({"bool": {"must": {"match": {"words": {"query": word} | MISSPELT}}, "should": near}})
+        elif last:
+            begun = [
+                {"term": {"words": word}},
+                {"prefix": {"title": {"value": word, "boost": TITLE_WEIGHT}}},
+                in_title,
+            ]
+            clauses.append({"bool": {"must": _exact(word, last), "should": begun}})
+        else:
+            clauses.append({"bool": {"must": _exact(word, last), "should": in_title}})
+    return clauses
 
 
 def _any_of(path: str, chosen: Any) -> Clause:

@@ -14,7 +14,7 @@ import json
 import math
 import sqlite3
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from zoo.document_fields import MAXIMUM_VALUE, DocumentInvalid, spelling, value_at
@@ -70,7 +70,8 @@ class DeclaredCollection:
             "SELECT name FROM sqlite_master WHERE type = 'table' AND (name = ? OR name GLOB ?)",
             (self._table, f"count_{self.collection}_[0-9]*"),
         ).fetchall()
-        for (name,) in [*names, (f"words_{self.collection}",)]:
+        others = [(f"{kind}_{self.collection}",) for kind in ("words", "packed", "terms")]
+        for (name,) in [*names, *others]:
             connection.execute(f"DROP TABLE IF EXISTS {name}")
         connection.execute("DELETE FROM field WHERE collection = ?", (self.collection,))
 
@@ -115,8 +116,12 @@ class DeclaredCollection:
         return [_cell(path, value_at(body, steps)) for path, steps in self._single]
 
     def _words(self, body: Mapping[str, Any]) -> set[tuple[str, str]]:
+        return self._words_at(body, self._several)
+
+    def _words_at(self, body: Mapping[str, Any], fields: Iterable[tuple[str, list[str]]]) -> set[tuple[str, str]]:
+        """The paths and spelled values of some fields, which may have one value or several."""
         words: set[tuple[str, str]] = set()
-        for path, steps in self._several:
+        for path, steps in fields:
             leaf = value_at(body, steps)
             for value in leaf if isinstance(leaf, list) else [leaf]:
                 cell = _cell(path, value)

@@ -12,13 +12,10 @@ from typing import Any
 
 from zoo.document_fields import spelling, words_of_text
 from zoo.documents import MAXIMUM_FACET_VALUES, SCORE, Page, Query, Stored
+from zoo.sqlite_words import match_of, text_table
 
 # A word in what names a document counts this many times as much as one in the rest.
 TITLE_WEIGHT = 5.0
-
-
-def text_table(collection: str) -> str:
-    return f"words_{collection}"
 
 
 def run_query(connection: sqlite3.Connection, collection: str, query: Query) -> Page:
@@ -26,7 +23,8 @@ def run_query(connection: sqlite3.Connection, collection: str, query: Query) -> 
     if query.text.strip() and not words_of_text(query.text):
         # Nothing but punctuation is not the same as no text at all: it is in no document.
         return Page([], 0, {path: {} for path in query.facets})
-    matching = _matching(collection, query)
+    match = match_of(connection, text_table(collection), words_of_text(query.text))
+    matching = _matching(collection, query, match)
     total = _total(connection, matching, query.count_limit)
     order = _order(query)
     columns = "SELECT document.id, document.body, document.revision"
@@ -35,7 +33,7 @@ def run_query(connection: sqlite3.Connection, collection: str, query: Query) -> 
         f"{sql} LIMIT :size OFFSET :offset", parameters | {"size": query.size, "offset": (query.page - 1) * query.size}
     )
     items = [Stored(id, json.loads(body), revision) for id, body, revision in rows]
-    facets = {path: _facet(connection, collection, query, path) for path in query.facets}
+    facets = {path: _facet(connection, collection, query, match, path) for path in query.facets}
     return Page(items, total, facets)
 
 
@@ -67,18 +65,16 @@ class _Part:
         return f"{self.with_} {columns} {self.from_} WHERE {' AND '.join(self.where)} {order}", self.parameters
 
 
-def _matching(collection: str, query: Query, leaving_out: str | None = None) -> _Part:
-    """The documents the query finds, without the filter on the field `leaving_out`."""
+def _matching(collection: str, query: Query, match: str, leaving_out: str | None = None) -> _Part:
+    """The documents the query finds, without the filter on the field `leaving_out`; `match` stands for its text."""
     part = _Part()
     part.where.append(f"document.collection = {part.bind(collection)}")
     part.parameters["sort"] = query.sort
-    words = words_of_text(query.text)
-    if words:
+    if match:
         table = text_table(collection)
-        match = part.bind(" AND ".join(f'"{word}"' for word in words) + " *")
         part.with_ = (
             f"WITH found AS MATERIALIZED (SELECT rowid AS row, bm25({table}, {TITLE_WEIGHT}, 1.0) AS score "
-            f"FROM {table} WHERE {table} MATCH {match})"
+            f"FROM {table} WHERE {table} MATCH {part.bind(match)})"
         )
         part.from_ = "FROM found JOIN document ON document.row = found.row"
     for path, values in query.filters.items():
@@ -115,8 +111,8 @@ def _order(query: Query) -> str:
     return f"ORDER BY {number} ASC NULLS LAST, {word} ASC NULLS LAST, document.id"
 
 
-def _facet(connection: sqlite3.Connection, collection: str, query: Query, path: str) -> dict[str, int]:
-    matching = _matching(collection, query, leaving_out=path)
+def _facet(connection: sqlite3.Connection, collection: str, query: Query, match: str, path: str) -> dict[str, int]:
+    matching = _matching(collection, query, match, leaving_out=path)
     inner, parameters = matching.statement("SELECT document.row")
     rows = connection.execute(
         f"SELECT word, count(*) AS documents FROM field WHERE collection = :facet_collection AND path = :facet_path "

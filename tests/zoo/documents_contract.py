@@ -263,6 +263,35 @@ class DocumentsContract:
     def test_text_finds_words_and_the_beginning_of_the_last(self, models: Documents, text: str, found: set) -> None:
         assert set(ids(models.search("models", Query(text=text)))) == found
 
+    @pytest.mark.parametrize(
+        ("text", "found"),
+        [
+            ("nuclie", {"nuclei", "mitochondria"}),
+            ("nucleii fluorescence", {"nuclei"}),
+            ("Fluoresence", {"nuclei"}),
+            ("mitohcondira", {"mitochondria"}),
+            ("membarnes mitochondria", set()),
+            ("elektron mitochondria", {"mitochondria"}),
+            ("elektrno mitochondria", {"mitochondria"}),
+            ("huclei", set()),
+            ("cel", {"nuclei"}),
+            ("cal", set()),
+            ("ems", set()),
+            ("nuclei brightfield", set()),
+        ],
+    )
+    def test_a_word_that_is_nowhere_is_taken_for_a_misspelt_one(self, models: Documents, text: str, found: set) -> None:
+        page = models.search("models", Query(text=text, facets=["tags"]))
+        assert (set(ids(page)), page.total) == (found, len(found))
+        assert sum(page.facets["tags"].values()) == sum(len(MODELS[id]["tags"]) for id in found)
+
+    def test_misspelt_words_are_taken_so_under_filters_too(self, models: Documents) -> None:
+        assert ids(models.search("models", Query(text="nuclie", filters={"open": [False]}))) == ["mitochondria"]
+        assert models.search("models", Query(text="nuclei", filters={"tags": ["none"]})).total == 0
+        # The word is there, though not where the filter looks: it is not taken for another one.
+        models.create("models", "near", {"name": "Nuclea", "tags": ["near"]})
+        assert models.search("models", Query(text="nuclei", filters={"tags": ["near"]})).total == 0
+
     def test_a_name_counts_more_than_a_mention(self, models: Documents) -> None:
         assert ids(models.search("models", Query(text="nuclei"))) == ["nuclei", "mitochondria"]
         assert ids(models.search("models", Query(text="nuclei", descending=False))) == ["mitochondria", "nuclei"]

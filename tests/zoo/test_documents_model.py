@@ -16,6 +16,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 from zoo.documents import (
     DocumentExists,
     DocumentMissing,
+    Fields,
     Page,
     Query,
     RevisionConflict,
@@ -24,7 +25,7 @@ from zoo.documents import (
 from zoo.documents_sqlite import SqliteDocuments
 
 WORDS = ["cell", "cells", "Zelle", "zellé", "em", "x"]
-TYPED = ["cell", "zell", "ZELLE", "e", "y", "!"]
+TYPED = ["cell", "zell", "ZELLE", "e", "y", "!", "celsl", "zelle7", "vell"]
 IDS = ["a", "b", "c", "d"]
 PATHS = ["name", "tags", "n", "deep.n", "deep.name"]
 
@@ -82,15 +83,40 @@ def strings(body: Any) -> list[str]:
     return [word for child in children for word in strings(child)]
 
 
-def says(id: str, body: Any, text: str) -> bool:
-    """Whether the words are there; "!" alone is no word, and finds nothing."""
+def says(id: str, body: Any, text: str, anywhere: set[str]) -> bool:
+    """Whether the words are there; "!" alone is no word, and finds nothing. `anywhere` are the words there are."""
     words = text.lower().replace("!", "").split()
     if text.strip() and not words:
         return False
-    present = [id, *strings(body)]
-    return all(word in present for word in words[:-1]) and (
-        not words or any(known.startswith(words[-1]) for known in present)
+    present = {id, *strings(body)}
+    return all(present & meanings(word, anywhere, word_is_last) for word, word_is_last in with_last(words))
+
+
+def with_last(words: list[str]) -> list[tuple[str, bool]]:
+    return [(word, number == len(words) - 1) for number, word in enumerate(words)]
+
+
+def meanings(word: str, anywhere: set[str], last: bool) -> set[str]:
+    """The words of a collection that a typed one stands for."""
+    exact = {known for known in anywhere if known == word or (last and known.startswith(word))}
+    if exact or len(word) < 4:
+        return exact
+    allowed = 2 if len(word) >= 8 else 1
+    return {known for known in anywhere if known[0] == word[0] and differences(word, known) <= allowed}
+
+
+def differences(one: str, other: str) -> int:
+    """Letters left out, added, changed or swapped with their neighbour (optimal string alignment)."""
+    if not one or not other:
+        return len(one) + len(other)
+    found = min(
+        differences(one[1:], other) + 1,
+        differences(one, other[1:]) + 1,
+        differences(one[1:], other[1:]) + (one[0] != other[0]),
     )
+    if len(one) > 1 and len(other) > 1 and one[0] == other[1] and one[1] == other[0]:
+        found = min(found, differences(one[2:], other[2:]) + 1)
+    return found
 
 
 def fits(body: Any, query: Query, leaving_out: str = "") -> bool:
@@ -121,7 +147,8 @@ def sort_keys(body: Any, path: str) -> list[tuple[int, float, str]]:
 
 
 def plain_search(bodies: dict[str, Any], revisions: dict[str, str], query: Query) -> Page:
-    said = {id: body for id, body in bodies.items() if says(id, body, query.text)}
+    anywhere = {word for id, body in bodies.items() for word in (id, *strings(body))}
+    said = {id: body for id, body in bodies.items() if says(id, body, query.text, anywhere)}
     order = sorted(id for id, body in said.items() if fits(body, query))
     keys = {id: sort_keys(bodies[id], query.sort) for id in order}
     have = [id for id in order if keys[id]]
@@ -259,3 +286,70 @@ def test_searches_of_many_documents(written: list[dict[str, Any]], asked: list[Q
                     list(counts) for counts in expected.facets.values()
                 ]
         documents.close()
+
+
+# The same law for a collection declared to be searched, whose fields are of one kind each.
+SEARCHED = Fields(
+    single=("name", "kind", "n", "deep.m"), several=("tags",), orders=(("name",),), text=True,
+    facets=("kind", "tags"), numbers=("n", "deep.m"),
+)  # fmt: skip
+FACETED = ["kind", "tags"]
+plain_bodies = st.fixed_dictionaries(
+    {},
+    optional={
+        "name": st.one_of(names, st.tuples(names, names).map(" ".join)),
+        "kind": names,
+        "tags": st.lists(names, max_size=3),
+        "n": st.one_of(numbers, st.none()),
+        "deep": st.fixed_dictionaries({}, optional={"m": numbers}),
+    },
+)
+searches = st.builds(
+    Query,
+    text=st.one_of(st.just(""), st.lists(st.sampled_from(TYPED), max_size=2).map(" ".join)),
+    filters=st.dictionaries(st.sampled_from(["name", *FACETED]), st.lists(names, max_size=2), max_size=2),
+    facets=st.lists(st.sampled_from(FACETED), unique=True, max_size=2),
+    ranges=st.dictionaries(st.sampled_from(["n", "deep.m"]), st.tuples(limits, limits), max_size=2),
+    sort=st.sampled_from(["name", "kind", "n", "deep.m"]),
+    descending=st.booleans(),
+    page=st.integers(1, 3),
+    size=st.integers(1, 3),
+)
+
+
+class SearchedAgainstDict(DocumentsAgainstDict):
+    """Every search is answered by one of two engines on the file, neither of which knows what the other wrote."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.documents.declare("things", SEARCHED)
+        self.other = SqliteDocuments(self.file)
+
+    def teardown(self) -> None:
+        self.other.close()
+        super().teardown()
+
+    @rule(target=DocumentsAgainstDict.revisions, id=st.sampled_from(IDS), body=plain_bodies)
+    def create(self, id: str, body: dict[str, Any]) -> str:
+        return super().create(id, body)
+
+    @rule(target=DocumentsAgainstDict.revisions, id=st.sampled_from(IDS), body=plain_bodies)
+    def replace_with_any_revision(self, id: str, body: dict[str, Any], revision: str = "") -> str:
+        return self._replace(id, body, revision)
+
+    @rule(target=DocumentsAgainstDict.revisions, id=st.sampled_from(IDS), body=plain_bodies)
+    def replace_with_the_current_revision(self, id: str, body: dict[str, Any]) -> str:
+        return self._replace(id, body, self.current.get(id, "none"))
+
+    @rule(query=searches, of_other=st.booleans())
+    def search(self, query: Query, of_other: bool = False) -> None:
+        engine = self.documents
+        self.documents = self.other if of_other else engine
+        try:
+            super().search(query)
+        finally:
+            self.documents = engine
+
+
+TestSearchedAgainstDict = SearchedAgainstDict.TestCase
+TestSearchedAgainstDict.settings = settings(max_examples=30, stateful_step_count=25)
