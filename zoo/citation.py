@@ -71,9 +71,9 @@ def name_of(author: Document) -> Name:
     if len(words) == 1 or comma or (INSTITUTIONS.search(whole) and not author.get("orcid")):
         return Name(literal=whole)
     start = len(words) - 1
-    while start > 1 and PARTICLES.fullmatch(words[start - 1]):
+    while start > 0 and PARTICLES.fullmatch(words[start - 1]):
         start -= 1
-    return Name(" ".join(words[start:]), " ".join(words[:start]))
+    return Name(" ".join(words[start:]), " ".join(words[:start])) if start else Name(literal=whole)
 
 
 def orcid_url(author: Document) -> str:

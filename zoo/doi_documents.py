@@ -56,11 +56,12 @@ class DoiDocuments:
             "kind": "version", "version": version, "state": RESERVING, "pending": True, "document": {}, "remote": {},
             "concept_doi": "", "reason": "", "problem": "", "attempts": 0, "not_before": 0.0,
         }  # fmt: skip
-        key = self.key(model_id, version)
-        for id, body in ((self.key(model_id), concept), (key, entry)):
-            with contextlib.suppress(DocumentExists):
-                self.documents.create(COLLECTION, id, shared | body | {"doi": self.registry.new_name()})
-        return key
+        for each, body in ((None, concept), (version, entry)):
+            if not self.get(model_id, each):
+                with contextlib.suppress(DocumentExists):
+                    named = shared | body | {"doi": self.registry.new_name()}
+                    self.documents.create(COLLECTION, self.key(model_id, each), named)
+        return self.key(model_id, version)
 
     def turn(self, key: str, turns: Mapping[str, str], **changes: Any) -> None:
         """Write down what is to be done next, if the document is in one of the states that lead there."""
@@ -68,7 +69,8 @@ class DoiDocuments:
         def turn(body: Body) -> Body | None:
             if body["state"] not in turns:
                 return None
-            return body | changes | {"state": turns[body["state"]], "pending": True, "not_before": 0.0}
+            turned = body | changes | {"state": turns[body["state"]], "pending": True, "not_before": 0.0}
+            return None if turned == body else turned
 
         self.change(key, turn)
 
@@ -84,6 +86,10 @@ class DoiDocuments:
             return None if concept["draft"] else concept | {"draft": body["version"]}
 
         self.change(self.key(body["model_id"]), take)
+
+    def has_draft(self, body: Body) -> bool:
+        """Whether this version is the one of its model that has a draft."""
+        return bool(self.get(body["model_id"]).get("draft") == body["version"])
 
     def enter_version(self, body: Body, withdrawn: bool) -> None:
         """Enter a version into the document of its model, in the order in which they were published."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -78,34 +79,34 @@ class Minting:
         """Have the DOIs of a published version resolve to its page; reserved first if they were not."""
         if not self.registry.mints:
             return {}
-        self.reserve(document["id"], document["version"])
-        key = self.kept.key(document["id"], document["version"])
-        self.kept.turn(key, {RESERVED: PUBLISHING}, document=snapshot(document))
+        key = self.kept.begin(document["id"], document["version"])
+        if self.kept.get(document["id"], document["version"]).get("state") != PUBLISHING:
+            self.reserve(document["id"], document["version"])
+        # What was refused may have been put right since.
+        self.kept.turn(key, {RESERVED: PUBLISHING, PUBLISHING: PUBLISHING}, document=snapshot(document))
         return _told(self._settle(key, package))
 
     def update(self, document: Mapping[str, Any]) -> dict[str, str]:
         """Tell the registry of edited texts; a version without a DOI of this registry is left alone."""
+        turns = {FINDABLE: UPDATING, UPDATING: UPDATING, PUBLISHING: PUBLISHING}
         key = self.kept.key(document["id"], document["version"])
-        if not self.kept.get(document["id"], document["version"]):
-            return {}
-        self._settle(key)
-        self.kept.turn(key, {FINDABLE: UPDATING, UPDATING: UPDATING}, document=snapshot(document))
+        self.kept.turn(key, turns, document=snapshot(document))
         return _told(self._settle(key))
 
     def withdraw(self, model_id: str, version: str, reason: str = "") -> dict[str, str]:
         """Take a version out of the registry's search: its DOI resolves to its tombstone. A draft is deleted."""
         key = self.kept.key(model_id, version)
-        if not self.kept.get(model_id, version):
-            return {}
-        self._settle(key)
-        self.kept.turn(key, {FINDABLE: WITHDRAWING, RESERVED: DISCARDING}, reason=reason)
+        if self.kept.get(model_id, version).get("state") != UPDATING:
+            self._settle(key)
+        turns = {FINDABLE: WITHDRAWING, UPDATING: WITHDRAWING, RESERVED: DISCARDING}
+        self.kept.turn(key, turns, reason=reason)
         return _told(self._settle(key))
 
     def discard(self, model_id: str, version: str) -> None:
         """Delete the draft of a version that will not be published; what was published is left alone."""
-        if self.kept.get(model_id, version):
-            key = self.kept.key(model_id, version)
-            self.kept.turn(key, {RESERVED: DISCARDING, RESERVING: DISCARDING})
+        key = self.kept.key(model_id, version)
+        self.kept.turn(key, {RESERVED: DISCARDING, RESERVING: DISCARDING})
+        if self.kept.get(model_id, version).get("state") == DISCARDING:
             self._settle(key)
 
     def state(self, model_id: str, version: str) -> Body:
@@ -116,9 +117,7 @@ class Minting:
         """Go on with everything that was begun and is due; returns how many were finished. Raises nothing of theirs."""
         if not self.registry.mints:
             return 0
-        query = Query(
-            filters={"pending": [True]}, sort="changed_at", descending=False, size=MAXIMUM_PAGE_SIZE
-        )  # fmt: skip
+        query = Query(filters={"pending": [True]}, sort="changed_at", descending=False, size=MAXIMUM_PAGE_SIZE)
         finished = 0
         for item in self.documents.search(COLLECTION, query).items:
             if item.body["registry"] != self.registry.name or item.body["not_before"] > self.clock():
@@ -193,7 +192,12 @@ class Minting:
         return {"state": WITHDRAWN}
 
     def _discard(self, stored: Stored) -> None:
-        self.registry.discard(self._record(stored.body))
+        record = self._record(stored.body)
+        if self.registry.one_draft and not record.remote and self.kept.has_draft(stored.body):
+            # Stopped before it was written down: it is found again as it is when it is reserved.
+            record = replace(record, remote=self.registry.reserve(record).remote)
+        if record.remote or record.doi:
+            self.registry.discard(record)
         self.kept.release_draft(stored.body)
         try:
             self.documents.delete(COLLECTION, stored.id, stored.revision)

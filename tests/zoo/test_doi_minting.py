@@ -267,6 +267,39 @@ def test_a_draft_can_be_discarded_and_reserved_again(bench: Bench) -> None:
     assert not drafts(bench.server)
 
 
+def test_a_draft_is_discarded_killed_at_any_step(tmp_path: Path) -> None:
+    for at in range(1, 40):
+        with running(ZenodoServer()) as server:
+            bench = Bench(tmp_path / str(at), server)
+            bench.publish("1.0.0")
+            with crashing(bench.documents, at) as crash:
+                bench.minting.reserve("cells", "1.1.0")
+                bench.minting.discard("cells", "1.1.0")
+            bench.restarted().discard("cells", "1.1.0")
+            bench.restarted().resume()
+            assert bench.minting.state("cells", "1.1.0") == {}
+            assert not drafts(server)
+            bench.publish("1.2.0")
+            assert len(public_dois(server)) == 3
+            bench.documents.close()
+        if crash.steps < at:
+            break
+    assert 5 < at < 39
+
+
+def test_who_waits_for_the_draft_of_another_does_not_discard_it(tmp_path: Path) -> None:
+    with running(ZenodoServer()) as server:
+        bench = Bench(tmp_path / "bench", server)
+        bench.minting.reserve("cells", "1.0.0")
+        with pytest.raises(DoiBusy):
+            bench.minting.reserve("cells", "2.0.0")
+        bench.minting.discard("cells", "2.0.0")
+        assert bench.minting.state("cells", "2.0.0") == {}
+        assert len(drafts(server)) == 1
+        assert bench.publish("1.0.0")["doi"] == public_dois(server)[-1]
+        bench.documents.close()
+
+
 def test_a_wrong_password_is_the_operators_matter_and_is_written_down(bench: Bench) -> None:
     server = bench.server
     wrong = DataCite("TIB.ZOO", "wrong", "10.12345", server.url) if isinstance(server, DataCiteServer) else None
