@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import hmac
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 from urllib.parse import urlencode
@@ -42,10 +43,15 @@ def local_accounts(settings: Settings) -> str:
 
 
 def page(template: str, title: str, status: int = 200, **context: Any) -> Response:
-    shown = render_template(template, page_title=title, software_version=SOFTWARE_VERSION, **context)
+    shown = render_template(template, page_title=title, software_version=SOFTWARE_VERSION, when=_when, **context)
     response = make_response(shown, status)
     response.headers["Cache-Control"] = "no-store"
     return response
+
+
+def _when(epoch: float) -> str:
+    """A moment as the script of the page writes it, which puts it into the reader's time zone."""
+    return time.strftime("%-d %b %Y, %H:%M", time.gmtime(epoch))
 
 
 def safe_next(given: str) -> str:

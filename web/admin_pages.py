@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import cast
 from urllib.parse import urlencode
@@ -40,7 +39,6 @@ def _listed(status: int = 200, error: UserError | None = None, about: str = "") 
         error=error,
         about=about or request.args.get("about", ""),
         done=request.args.get("done", ""),
-        now=time.time(),
     )
 
 

@@ -132,7 +132,10 @@ class Accounts:
             body = {}
         right = check_password_hash(body.get("password_hash") or NOBODYS_HASH, password[: LONGEST_PASSWORD + 1])
         if not right or not body.get("password_hash") or body["disabled"]:
-            raise WrongPassword("The name or the password is not right.", "Check both; the operator can set a new one.")
+            raise WrongPassword(
+                "The name or the password is not right.",
+                "Check both. Forgotten? Whoever runs this Zooscope can set a new one.",
+            )
         return body
 
     def of_provider(self, issuer: str, subject: str, name: str, orcid: str = "", email: str = "") -> dict[str, Any]:

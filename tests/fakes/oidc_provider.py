@@ -118,7 +118,7 @@ class OidcProvider:
         return (
             200,
             "",
-            f'<!doctype html><title>Provider</title>{form}<button name="login" value="">Deny</button></form>',
+            f'<!doctype html><link rel=icon href=data:,><title>Provider</title>{form}<button name="login" value="">Deny</button></form>',
         )
 
     def decide(self, form: dict[str, str]) -> tuple[int, str, str]:
