@@ -25,6 +25,8 @@ from web import (
     operator_page,
     operator_session,
     pages,
+    publish_pages,
+    review_pages,
     security,
     site_header,
     vendor,
@@ -110,8 +112,10 @@ def create_app(
     api.register(app)
     site_header.register(app)
     app.register_blueprint(pages.blueprint)
+    app.register_blueprint(review_pages.blueprint)
     app.register_blueprint(zoo_pages.blueprint)
     app.register_blueprint(library_pages.blueprint)
+    app.register_blueprint(publish_pages.blueprint)
     app.register_blueprint(operator_page.blueprint)
     app.register_blueprint(vendor.blueprint)
     app.register_blueprint(health.blueprint)

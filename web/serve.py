@@ -81,6 +81,9 @@ class Server(BaseApplication):
         die_with_parent()
         parts = worker.wsgi.extensions["zooscope"]
         parts.stopping = parts.scheduler.stopping = lambda: not worker.alive or os.getppid() != worker.ppid
+        from web.upkeep import Upkeep
+
+        Upkeep(parts).start()
         if self.replaces is not None and _is_sibling(self.replaces):
             os.kill(self.replaces, signal.SIGTERM)
 

@@ -7,7 +7,7 @@ from typing import Any
 from flask import Blueprint, jsonify, request
 
 from web import json_body
-from web.accounts import account_name, require_account, require_role
+from web.accounts import Account, account_name, require_account, require_role
 from web.api import query
 from web.json_body import BadField
 from web.service import service
@@ -114,12 +114,16 @@ def return_submission(uuid: str) -> Any:
 def accept_submission(uuid: str) -> Any:
     """Accept and publish; where the DOI has to wait, the answer is `accepted` and the service goes on with it."""
     text = _text(json_body.read(request, {"text"}))
-    reviewer = require_role("reviewer")
+    return jsonify(submission_view(accept(uuid, require_role("reviewer"), text)))
+
+
+def accept(uuid: str, reviewer: Account, text: str) -> Body:
+    """Accept a submission and publish it; raises WrongState, also for one's own, and what `Review.accept` raises."""
     body = service().submissions.get(uuid)
     if body["owner"] == reviewer.id and "admin" not in reviewer.roles and body["state"] == SUBMITTED:
         raise WrongState("This is your own submission.", "Another reviewer, or an admin, accepts it.")
     service().publishing.review.accept(uuid, person(reviewer), text)
-    return jsonify(submission_view(service().publishing.publication.go_on(uuid)))
+    return service().publishing.publication.go_on(uuid)
 
 
 @blueprint.post("/submissions/<uuid>/comment")
@@ -130,14 +134,14 @@ def comment_submission(uuid: str) -> Any:
 
 
 def _fields(body: dict[str, Any]) -> dict[str, Any]:
-    fields = body.get("fields") or {}
+    fields = {} if body.get("fields") is None else body["fields"]
     if not isinstance(fields, dict):
         raise BadField("The field 'fields' is not an object.", "Send {name: value, …}.")
     return fields
 
 
 def _text(body: dict[str, Any]) -> str:
-    text = body.get("text") or ""
+    text = "" if body.get("text") is None else body["text"]
     if not isinstance(text, str):
         raise BadField("The field 'text' is not a text.", "Send plain text.")
     return text
