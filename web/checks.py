@@ -22,7 +22,8 @@ from zoo.check_input import CheckInput, check_input
 from zoo.documents import MAXIMUM_PAGE_SIZE, Query
 from zoo.errors import Unavailable, UserError, ZooscopeError
 from zoo.package_archive import ArchiveRefused, PackageInvalid
-from zoo.package_assemble import amend, assemble
+from zoo.package_assemble import assemble
+from zoo.package_checked import write_findings
 from zoo.package_requires import needs_of
 from zoo.package_safety import check_contents
 from zoo.packages import ModelPackage, read_package, to_document
@@ -164,22 +165,9 @@ def _take(parts: Service, submission: Body, job: Mapping[str, Any]) -> Body:
 def _amended(
     parts: Service, sha256: str, report: Mapping[str, Any], files: Mapping[str, Mapping[str, Any]], folder: Path
 ) -> ModelPackage:
-    """The checked package with runtimes, cover and test tensors: those that it has itself stay."""
     package = read_package(parts.blobs.path(sha256), parts.settings)
     paths = {name: parts.blobs.path(str(file["sha256"])) for name, file in files.items()}
-    own = bool(package.cover)
-    out = amend(
-        package.path,
-        folder / "package.zip",
-        ert=package.ert | report["ert"],
-        cover=None if own else paths.get("cover.png"),
-        cover_before=None if own else paths.get("cover-before.png"),
-        test_input=paths.get("test_input.npy"),
-        test_output=paths.get("test_output.npy"),
-    )
-    amended = read_package(out, parts.settings)
-    check_contents(amended)
-    return amended
+    return write_findings(package, report["ert"], paths, folder / "package.zip", parts.settings)
 
 
 def _over(

@@ -46,6 +46,7 @@ def _layout(shape: list[Any], first: bool) -> dict[str, Any]:
         "axes": axes,
         "channels": sizes["c"],
         "input_size": fixed if all(isinstance(side, int) for side in fixed) else [],
+        "batch": sizes["b"] if isinstance(sizes["b"], int) else None,
     }
 
 

@@ -38,9 +38,10 @@ class Trace:
 @dataclass(frozen=True)
 class NetworkFacts:
     """`axes` and `output_axes` as letters (b, c, y, x, i), empty when the file does not tell; `input_size` is (y, x)
-    when the network takes only that. `cell` is how many pixels of the input a cell of the maps is long, `stride` what
-    sides must be multiples of, `reach` how far a cell sees, px; `padded` is False when maps are smaller than the input.
-    `activation` of the maps is linear, sigmoid, softmax or another word. None is unknown.
+    when the network takes only that, `batch` how many images at once when it takes only so many. `cell` is how many
+    pixels of the input a cell of the maps is long, `stride` what sides must be multiples of, `reach` how far a cell
+    sees, px; `padded` is False when maps are smaller than the input. `activation` of the maps is linear, sigmoid,
+    softmax or another word. None is unknown.
     """
 
     framework: str
@@ -50,6 +51,7 @@ class NetworkFacts:
     output_axes: str = ""
     channels: int | None = None
     input_size: list[int] = field(default_factory=list)
+    batch: int | None = None
     dtype: str = "float32"
     maps: int | None = None
     cell: int | None = None

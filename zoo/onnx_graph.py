@@ -68,6 +68,7 @@ def _layout(given: list[Any], made: list[Any]) -> dict[str, Any]:
         "output_axes": output,
         "channels": _channel(given, axes) if "c" in axes else 1,
         "input_size": fixed if all(isinstance(side, int) and side > 0 for side in fixed) else [],
+        "batch": images if isinstance(images := sizes.get("b"), int) and images > 0 else None,
     }
 
 

@@ -111,9 +111,15 @@ def _describe(fields: Mapping[str, Any], files: Mapping[str, Path], out: Path, i
                        "modality": ", ".join(texts(fields, "modality"))},
         "zooscope": {"about": about, "head": head_of(fields), "stride": stride, "halo": halo, "samples": samples,
                      "finds": ", ".join(texts(fields, "structure")), "images": ", ".join(texts(fields, "modality"))}
-        | ({"not_for": text(fields, "not_for")} if text(fields, "not_for") else {}),
+        | ({"not_for": text(fields, "not_for")} if text(fields, "not_for") else {})
+        # Grey images are shown to a network of colours as they are looked at.
+        | ({"input": {"grey_to_rgb": True}} if _is_rgb(texts(fields, "channel_names")) else {}),
     }  # fmt: skip
     write(out, {DESCRIPTION: describe(raw)} | content)
+
+
+def _is_rgb(channels: list[str]) -> bool:
+    return [name.lower() for name in channels] in (["red", "green", "blue"], ["r", "g", "b"])
 
 
 def _sha256(path: Path) -> str:
@@ -143,6 +149,8 @@ def _input(fields: Mapping[str, Any], facts: NetworkFacts, stride: int, halo: in
     for letter in text(fields, "axes"):
         size = sides.get(letter, {"min": least, "step": stride})
         axes.append(_axis(letter, texts(fields, "channel_names"), {"size": size} | _space(fields)))
+        if letter == "b" and (facts.batch == 1 or "y" not in (facts.output_axes or "y")):
+            axes[-1]["size"] = 1  # lists of different lengths make no batch
     none = text(fields, "normalisation") == "none"
     dtype = facts.dtype if none and facts.dtype != "other" else "float32"
     return {"id": "image", "axes": axes, "data": {"type": dtype}, "preprocessing": _preprocessing(fields, facts)}

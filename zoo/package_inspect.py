@@ -138,7 +138,9 @@ def _network(facts: NetworkFacts) -> Found:
     if facts.maps:
         fields["output_channels"] = ["object"] if facts.maps == 1 else [f"map {n + 1}" for n in range(facts.maps)]
     if facts.activation:
-        fields["activation"] = "sigmoid" if facts.activation == "linear" else "none"
+        # What lists boxes has corners in its columns, which no sigmoid is for.
+        lists = bool(facts.output_axes) and "y" not in facts.output_axes
+        fields["activation"] = "sigmoid" if facts.activation == "linear" and not lists else "none"
     fields["head"] = likely_head(facts.maps, facts.cell, facts.output_axes)
     return Found(facts.framework, fields, facts.to_json(), _wrong(facts))
 

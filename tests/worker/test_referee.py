@@ -229,3 +229,84 @@ def foreign_package(folder: Path) -> Path:
     return make_standard_package(
         folder / "foreign.zip", onnx_weights(network), given, made, preprocessing=before, postprocessing=after
     )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_what_a_check_makes_of_a_bare_network_passes_the_standard_s_own_test(tmp_path: Path) -> None:
+    """A bare .keras, a bare .onnx, a detector that lists boxes, and a package that came whole, as the service makes
+    them; and the next check of each reproduces what the first one wrote."""
+    from check_packages import onnx_package
+
+    files = [*bare_packages(tmp_path), onnx_package(tmp_path)]
+    published = [checked_package(file, tmp_path / "published") for file in files]
+    told = [json.loads(line) for line in referee("packages", *map(str, published)).splitlines() if line.startswith("{")]
+    assert [(each["package"], each["status"]) for each in told] == [(file.name, "passed") for file in published], told
+    for file in published:
+        again = checked_package(file, tmp_path / "again")
+        assert again.is_file()
+
+
+def bare_packages(folder: Path) -> list[Path]:
+    """Packages without test tensors, made of networks and of what their authors type."""
+    from check_packages import box_lister, keras_network
+    from standard_package import write_onnx
+
+    from zoo.package_assemble import assemble
+    from zoo.package_inspect import inspect_file
+
+    words = {
+        "version": "1.0.0", "description": "Finds what is bright.", "task": "segment", "structure": ["nucleus"],
+        "modality": ["fluorescence microscopy"], "authors": [{"name": "Ada Tester"}], "licence": "CC-BY-4.0",
+        "cite": [{"text": "A paper", "doi": "10.5281/zenodo.0"}], "sample_licence": "CC0-1.0",
+        "channel_names": ["grey"], "normalisation": "percentile", "stride": "1",
+    }  # fmt: skip
+    boxes = ["x_min", "y_min", "x_max", "y_max", "score"]
+    networks = {
+        "bare-keras": (keras_network(folder / "bare.keras"), {"output_channels": ["bright"]}),
+        "bare-onnx": (write_onnx(folder / "bare.onnx", maps=2), {"output_channels": ["one", "two"], "stride": "8"}),
+        "bare-boxes": (
+            box_lister(folder / "boxes.onnx"),
+            {"axes": "byxc", "output_channels": boxes, "task": "detect",
+             "head": {"kind": "boxes", "classes": ["cell"]}},
+        ),
+    }  # fmt: skip
+    made = []
+    for name, (weights, more) in networks.items():
+        found = inspect_file(weights, weights.name)
+        image = folder / f"{name}.tif"
+        write_image(image)
+        fields = found.fields | words | {"id": name, "name": name.replace("-", " ").title()} | more
+        files = {"weights": weights, "test_image": image}
+        made.append(assemble(fields, files, folder / f"{name}.zip", names={"test_image": image.name}))
+    return made
+
+
+def write_image(path: Path) -> None:
+    import tifffile
+    from check_packages import discs
+
+    tifffile.imwrite(path, discs())
+
+
+def checked_package(file: Path, folder: Path) -> Path:
+    """The package as the service publishes it: checked on its own sample or tensor, what was found written into it."""
+    from worker.check_job import CheckJob, run_check
+    from worker.inference import ModelCache
+    from zoo.check_input import check_input
+    from zoo.images import decode_crop
+    from zoo.package_checked import write_findings
+    from zoo.packages import read_package
+    from zoo.settings import Settings
+
+    limits = Settings(cpu_threads=1)
+    package = read_package(file, limits)
+    given = check_input(package, None, "", "", limits)
+    out = folder / file.stem
+    out.mkdir(parents=True)
+    job = CheckJob(file, decode_crop(given.crop), {}, given.source)
+    run_check(job, ModelCache(limits, "cpu"), limits, out, lambda told: None, lambda line: None, lambda: False)
+    report = json.loads((out / "report.json").read_text())
+    assert report["passed"], report
+    made = {path.name: path for path in out.iterdir()}
+    return write_findings(package, report["ert"], made, folder / file.name, limits).path
