@@ -103,4 +103,7 @@ def entered(fields: Mapping[str, Any], found: Found) -> dict[str, Any]:
     name = text({**fields, **told}, "name")
     if name and "id" not in told and not fields.get("id") and slug(name):
         told["id"] = slug(name)
-    return {**stale, **told, "facts": found.facts or None, "prefilled": sorted(told)}
+    facts = found.facts | ({"wrong": found.wrong} if found.wrong else {})
+    # A first version, and one plane, are guesses that no file tells.
+    guessed = set() if found.kind == PACKAGE else {"version", "dimensionality", "minimum_size"}
+    return {**stale, **told, "facts": facts or None, "prefilled": sorted(told.keys() - guessed)}
