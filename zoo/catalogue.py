@@ -28,18 +28,15 @@ from zoo.errors import UserError
 from zoo.identifiers import check_slug, check_version
 from zoo.package_safety import check_contents
 from zoo.packages import ModelPackage, PackageInvalid, file_sha256, from_document, read_package, to_document
+from zoo.searched_fields import FACETS, OLD_FACETS, declare_searched
 from zoo.settings import Settings
 from zoo.shown_models import MODELS, VERSIONS, show, tombstone, version_order
 from zoo.version_records import VersionRecords, key, laid_over
 
-__all__ = ["Catalogue", "ModelMissing", "ModelWithdrawn", "VersionExists", "version_order"]
+__all__ = [
+    "FACETS", "MODELS", "OLD_FACETS", "Catalogue", "ModelMissing", "ModelWithdrawn", "VersionExists", "version_order",
+]  # fmt: skip
 
-# What the search page counts; the fields of the first zoo may still be filtered by, for links use them.
-FACETS = (
-    "about.task", "about.structure", "about.organism", "about.cell_type", "about.modality", "about.staining",
-    "about.dimensionality", "about.framework", "licence",
-)  # fmt: skip
-OLD_FACETS = ("head.object", "head.kind", "tags")
 RANGES = ("pixel_size_um",)
 SORTS = (SCORE, "published_at", "usage.tried", "speed_s_per_mp", "name", "created")
 SEED_FOLDER = Path(__file__).with_name("seed")
@@ -77,6 +74,7 @@ class Catalogue:
         self.blobs = blobs
         self.settings = settings or Settings()
         self.records = VersionRecords(documents)
+        declare_searched(documents)
 
     def publish(self, path: Path) -> dict[str, Any]:
         """Publish the package at `path` and return the document of its version. Its bytes again change nothing.

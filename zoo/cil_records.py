@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import UserError
+from zoo.searched_fields import LIBRARY
 
-COLLECTION = "library"
+COLLECTION = LIBRARY
 MAXIMUM_RECORD = 2**20
 MAXIMUM_NAME = 120
 PAGE = "http://cellimagelibrary.org/images/"

@@ -16,6 +16,7 @@ from zoo.cil_records import COLLECTION, BadRecord, read_record, record_files
 from zoo.document_fields import DocumentInvalid
 from zoo.documents import DocumentExists, DocumentMissing, Documents, RevisionConflict
 from zoo.open_documents import open_documents
+from zoo.searched_fields import declare_searched
 from zoo.settings import read_settings
 
 # A server answers several at once; SQLite writes what waits in one transaction.
@@ -48,6 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def import_records(documents: Documents, files: Iterable[Path]) -> tuple[int, list[BadRecord]]:
     """Store every record, over an older one of the same id; how many were new, and why which were left out."""
+    declare_searched(documents)
     bad: list[BadRecord] = []
 
     def one(path: Path) -> bool:
