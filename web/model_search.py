@@ -60,8 +60,8 @@ def shown_facets(state: SearchState, page: Page) -> list[dict[str, Any]]:
         told = {value: count for value, count in counts.items() if ticked or count < page.total}
         told |= {value: 0 for value in ticked if value not in told}
         values = [(value, value_name(field, value), count, value in ticked) for value, count in told.items()]
-        values.sort(key=lambda entry: not entry[3])
         if values:
-            cut = max(FACET_VALUES, len(ticked))
-            shown.append({"field": field, "name": field_name(field), "first": values[:cut], "more": values[cut:]})
+            more = [entry for entry in values[FACET_VALUES:] if not entry[3]]
+            first = [entry for entry in values if entry not in more]
+            shown.append({"field": field, "name": field_name(field), "first": first, "more": more})
     return shown
