@@ -34,6 +34,7 @@ COMMANDS = (
     Command("publish", "zoo.publish_command", "check a model package and add it to the zoo"),
     Command("models", "zoo.models_command", "list the models of the zoo"),
     Command("import-cil", "zoo.import_cil_command", "add records of the Cell Image Library to the documents"),
+    Command("dois", "zoo.dois_command", "list the DOIs of the zoo, and go on with those that wait"),
     Command("accounts", "zoo.accounts_command", "list and make accounts, give roles, set passwords, lock them"),
     Command("reindex", "zoo.reindex_command", "build the search indices anew, while the service runs"),
 )

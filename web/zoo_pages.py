@@ -57,7 +57,7 @@ def model(id: str) -> str | Response:
     newest = service().catalogue.get(id)
     asked = request.args.get("version")
     document = newest if asked in (None, newest["version"]) else service().catalogue.get(id, asked)
-    url = addresses.of_model(id, document["version"])
+    url, publisher = addresses.of_model(id, document["version"]), service().settings.publisher
     return page(
         "model.html",
         document["name"],
@@ -71,12 +71,11 @@ def model(id: str) -> str | Response:
         ways=open_in.ways(document, addresses.root()),
         examples=open_in.api_examples(document, addresses.root()),
         embed=open_in.embed_snippet(document, addresses.root()),
-        cited=citation.sentence(document, url),
+        cited=citation.sentence(document, url, publisher),
         formats={
-            name: (format.title, format.write(document, url, citation.PUBLISHER))
-            for name, format in citation.FORMATS.items()
+            name: (format.title, format.write(document, url, publisher)) for name, format in citation.FORMATS.items()
         },
-        schema=json_ld(document, url),
+        schema=json_ld(document, url, publisher),
     )
 
 

@@ -18,7 +18,9 @@ PR_SET_PDEATHSIG = 1
 # Names let through to the child; everything else (tokens, cloud credentials, proxies) stays behind.
 _PASSED = {"PATH", "LANG", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONPATH", "VIRTUAL_ENV"}
 _PASSED_PREFIXES = ("LC_", "CUDA_", "NVIDIA_", "XLA_")
-_SETTINGS_KEPT_BACK = {"worker_token", "worker_server", "beanstalkd", "data", "hosts", "seed_folder"}
+_SETTINGS_KEPT_BACK = {
+    "worker_token", "worker_server", "beanstalkd", "data", "hosts", "seed_folder", "server", "token", "public_url",
+}  # fmt: skip
 # Databases, registries and identity providers, with their keys: all settings that begin so.
 _SETTINGS_KEPT_BACK_PREFIXES = ("elasticsearch", "doi_", "oidc_")
 

@@ -136,6 +136,10 @@ class DoiDocuments:
 
         self.change(key, note)
 
+    def ask_now(self, key: str) -> None:
+        """Have it tried again without waiting until it is time."""
+        self.change(key, lambda body: body | {"not_before": 0.0} if body["not_before"] else None)
+
     def change(self, id: str, change: Callable[[Body], Body | None]) -> None:
         """Replace a document by what `change` makes of it, or leave it when that is None."""
         while True:

@@ -7,6 +7,7 @@ is written down afterwards. Whoever finds a document that is `pending` can there
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -35,6 +36,8 @@ from zoo.doi_registry import DoiRecord, DoiRegistry, DoiTaken, RegistryDown
 from zoo.errors import ZooscopeError
 
 MAXIMUM_TRIES = 50
+# So often it is tried whenever somebody asks; from then on no sooner than it is time.
+FREE_TRIES = 3
 
 log = logging.getLogger(__name__)
 
@@ -113,14 +116,21 @@ class Minting:
         """The document of a version's DOI as it is now, with `problem` when the registry refused; empty without one."""
         return self.kept.get(model_id, version)
 
-    def resume(self) -> int:
-        """Go on with everything that was begun and is due; returns how many were finished. Raises nothing of theirs."""
+    def resume(self, at_once: bool = False) -> int:
+        """Go on with everything that was begun and is due, or `at_once`; returns how many were finished.
+
+        What the registry says is in the log and in their documents, not raised.
+        """
         if not self.registry.mints:
             return 0
         query = Query(filters={"pending": [True]}, sort="changed_at", descending=False, size=MAXIMUM_PAGE_SIZE)
         finished = 0
         for item in self.documents.search(COLLECTION, query).items:
-            if item.body["registry"] != self.registry.name or item.body["not_before"] > self.clock():
+            if item.body["registry"] != self.registry.name:
+                continue
+            if at_once:
+                self.kept.ask_now(item.id)
+            elif item.body["not_before"] > self.clock():
                 continue
             try:
                 self._settle(item.id)
@@ -138,6 +148,7 @@ class Minting:
                 return {}
             if not stored.body["pending"]:
                 return stored.body
+            self._check_turn(stored.body)
             try:
                 if stored.body["state"] == DISCARDING:
                     self._discard(stored)
@@ -155,6 +166,13 @@ class Minting:
             except (RevisionConflict, DocumentMissing):
                 self._give_up_second(stored.body, changes)
         raise RegistryDown(f"The DOI of {key} is changed by others without pause.", "It is tried again later.")
+
+    def _check_turn(self, body: Body) -> None:
+        """Raise `RegistryDown` while it is too early to ask: only the first tries are free."""
+        wait = math.ceil(body["not_before"] - self.clock())
+        if wait > 0 and body["attempts"] >= FREE_TRIES:
+            message = body["problem"] or f"{self.registry.name.capitalize()} could not be asked for the DOI."
+            raise RegistryDown(message, f"It is tried again in {wait} s.", wait)
 
     def _reserve(self, body: Body, package: Path | None) -> Body:
         if self.registry.one_draft:

@@ -181,7 +181,8 @@ def test_an_answer_that_gets_lost_makes_no_second_doi(bench: Bench) -> None:
     bench.document("1.0.0")
     for answered in range(40):
         # So many requests are answered, of the next one the answer gets lost.
-        bench.server.allowed, bench.server.lost_after = None, answered
+        bench.server.lost_after = answered
+        bench.now += 3600
         try:
             bench.publish("1.0.0")
             break
@@ -228,6 +229,21 @@ def test_a_registry_that_is_away_is_asked_again_when_it_is_time(bench: Bench) ->
     bench.now += 3600
     assert bench.minting.resume() == 1
     assert bench.minting.state("cells", "1.0.0")["state"] == "reserved"
+    bench.publish("1.0.0")
+    assert len(public_dois(bench.server)) == 2
+
+
+def test_who_asks_again_and_again_does_not_press_the_registry(bench: Bench) -> None:
+    bench.server.down = True
+    for _ in range(10):
+        with pytest.raises(RegistryDown):
+            bench.publish("1.0.0")
+    assert len(bench.server.asked) == 3
+    with pytest.raises(RegistryDown) as error:
+        bench.publish("1.0.0")
+    assert error.value.retry_after_seconds == 60
+    bench.server.down = False
+    assert bench.minting.resume(at_once=True) == 1
     bench.publish("1.0.0")
     assert len(public_dois(bench.server)) == 2
 

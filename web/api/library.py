@@ -46,7 +46,7 @@ def get_citation(id: str, version: str) -> Response:
     query.only({"format"})
     written = citation.citation_format(request.args.get("format", "bibtex"))
     document = service().catalogue.get(id, version)
-    text = written.write(document, addresses.of_model(id, version), citation.PUBLISHER)
+    text = written.write(document, addresses.of_model(id, version), service().settings.publisher)
     answer = Response(text, content_type=f"{written.media_type}; charset=utf-8")
     name = f"{download_name(id, version)}{written.suffix}"
     answer.headers["Content-Disposition"] = f"attachment; filename={name}"
