@@ -16,11 +16,11 @@ from web import documentation
 from web.account_pages import page, with_form
 from web.accounts import require_account, require_role, sessions
 from web.api import query
-from web.api.submissions import accept, entry_view, submission_view
+from web.api.submissions import accept, discard, entry_view, submission_view
 from web.api.versions import own_version
 from web.json_body import BadField
 from web.service import service
-from web.submission_access import own_submission, person, readable_submission
+from web.submission_access import person, readable_submission
 from web.submission_words import STATE_NAMES, shown_fields, shown_files
 from zoo.errors import UserError
 from zoo.submissions import ACCEPTED, OPEN_STATES, PUBLISHED, RETURNED, SUBMITTED
@@ -122,9 +122,8 @@ def submissions() -> Response:
 
 @blueprint.post("/submissions/<uuid>/discard")
 @with_form
-def discard(uuid: str) -> Response:
-    own_submission(uuid)
-    service().publishing.review.discard(uuid, person(require_account()))
+def discard_draft(uuid: str) -> Response:
+    discard(uuid)
     return cast(Response, redirect("/submissions?done=discarded", 303))
 
 

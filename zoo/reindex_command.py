@@ -13,6 +13,7 @@ from zoo.catalogue import Catalogue
 from zoo.errors import UserError
 from zoo.open_documents import open_documents
 from zoo.settings import read_settings
+from zoo.submissions import Submissions
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,10 +52,12 @@ def _move(documents: object, take_over: bool) -> None:
 
 
 def _publish_stored(catalogue: Catalogue, blobs: DiskBlobs) -> int:
-    """Packages are blobs like any other: those that are zips and models are found by looking."""
+    """Packages are blobs like any other: those that are zips and models are found by looking. What came with a
+    submission that was not published stays unpublished."""
     published = 0
+    submissions = Submissions(catalogue.documents)
     for sha256 in list(blobs.sha256s()):
-        if not zipfile.is_zipfile(blobs.path(sha256)):
+        if not zipfile.is_zipfile(blobs.path(sha256)) or submissions.hold_back(sha256):
             continue
         try:
             catalogue.publish(blobs.path(sha256))

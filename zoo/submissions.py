@@ -3,7 +3,7 @@
 A document of the collection `submissions` per draft, changed by compare-and-set alone. It goes
 draft → submitted → (returned → submitted)* → accepted → published; drafts and returned ones may be discarded.
 `fields` holds what the form holds, as it was typed; `files` what was uploaded; `package_sha256` the package that was
-put together from both and checked, "" as soon as either changes.
+put together from both and checked, "" as soon as either changes. `blobs` are all it needs, `let_go` those of before.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from zoo.documents import DocumentMissing, Documents, Fields, Page, Query, RevisionConflict
+from zoo.documents import MAXIMUM_PAGE_SIZE, DocumentMissing, Documents, Fields, Page, Query, RevisionConflict
 from zoo.errors import Unavailable, UserError
 from zoo.identifiers import is_uuid, new_uuid
 
@@ -34,12 +34,13 @@ MAXIMUM_VALUES = 5000
 MAXIMUM_COMMENT = 5000
 MAXIMUM_COMMENTS = 500
 MAXIMUM_HISTORY = 200
+MAXIMUM_LET_GO = 200
 MAXIMUM_OPEN = 100
 MAXIMUM_TRIES = 200
 LONGEST_TITLE = 200
 SEARCHED = Fields(
     single=("owner", "state", "model_id", "created_at", "updated_at", "submitted_at"),
-    several=("blobs",),
+    several=("blobs", "let_go"),
     orders=(("owner", "updated_at"), ("state", "submitted_at"), ("state", "updated_at")),
 )
 
@@ -108,7 +109,7 @@ class Submissions:
         body: Body = {
             "id": new_uuid(), "owner": owner, "state": DRAFT, "created_at": now, "changed_at": now, "updated_at": now,
             "submitted_at": None, "title": "", "fields": {}, "files": {}, "package_sha256": "", "check": None,
-            "model_id": "", "version": "", "doi": "", "by_admin": False, "comments": [], "blobs": [],
+            "model_id": "", "version": "", "doi": "", "by_admin": False, "comments": [], "blobs": [], "let_go": [],
             "history": [{"at": now, "what": "created", "by": owner}], "publication": None,
         }  # fmt: skip
         _enter_fields(body, fields or {})
@@ -151,11 +152,23 @@ class Submissions:
                 body["changed_at"] = max(time.time(), stored.body["changed_at"] + 1e-3)
             body["updated_at"] = time.time()
             body["blobs"] = _blobs(body)
+            let_go = set(stored.body["blobs"]) - set(body["blobs"])
+            body["let_go"] = [*stored.body.get("let_go", []), *sorted(let_go)][-MAXIMUM_LET_GO:]
             try:
                 return self._documents.replace(COLLECTION, id, body, stored.revision).body
             except RevisionConflict:
                 continue
         raise SubmissionContended("The submission is being changed by many at once.", "Try again in a moment.")
+
+    def hold_back(self, sha256: str) -> bool:
+        """Whether a stored file came with submissions alone that were not published as it is: an upload, a draft's
+        package, one that was replaced or discarded. Whoever publishes what is stored must leave it alone."""
+        found = []
+        for field in ("blobs", "let_go"):
+            found += self._documents.search(COLLECTION, Query(filters={field: [sha256]}, size=MAXIMUM_PAGE_SIZE)).items
+        return bool(found) and not any(
+            item.body["state"] == PUBLISHED and item.body["package_sha256"] == sha256 for item in found
+        )
 
     def set_fields(self, id: str, fields: Mapping[str, Any], changed_at: float | None = None) -> Body:
         """Enter what was typed: named fields replace those of the draft, null removes one."""

@@ -189,3 +189,15 @@ def test_usage_of_a_model_outlives_its_versions(parts: Parts) -> None:
     parts.documents.replace(MODELS, "cells", stored.body | {"usage": {"tried": 7, "downloads": 2}}, stored.revision)
     parts.published(version="1.1.0")
     assert parts.catalogue.get("cells")["usage"] == {"tried": 7, "downloads": 2}
+
+
+def test_a_reindex_publishes_nothing_that_was_only_submitted(parts: Parts) -> None:
+    """Drafts, what is under review, what was replaced by a later upload or discarded: all are stored packages too."""
+    parts.checked(name="draft")
+    parts.review.submit(parts.checked(name="waiting"), ADA)
+    parts.review.discard(parts.checked(name="discarded"), ADA)
+    replaced = parts.checked(name="replaced")
+    parts.submissions.start_check(replaced, "job2", parts.package("later"))
+    parts.published()
+    lose_documents(parts, "1.0.0")
+    assert [item.id for item in parts.catalogue.search().items] == ["cells"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from flask import Blueprint, jsonify, request
@@ -12,12 +13,13 @@ from web.api import query
 from web.json_body import BadField
 from web.service import service
 from web.submission_access import own_submission, person, readable_submission
+from zoo.errors import UserError
 from zoo.package_missing import missing
 from zoo.submissions import STATES, SUBMITTED, Body, SubmissionChanged, WrongState
 
 blueprint = Blueprint("api_submissions", __name__)
 
-HIDDEN = ("blobs", "by_admin")
+HIDDEN = ("blobs", "let_go", "by_admin")
 LISTED = (
     "id", "owner", "state", "title", "model_id", "version", "doi", "created_at", "changed_at", "updated_at",
     "submitted_at",
@@ -91,9 +93,18 @@ def change_submission(uuid: str) -> Any:
 
 @blueprint.delete("/submissions/<uuid>")
 def discard_submission(uuid: str) -> Any:
-    own_submission(uuid)
-    service().publishing.review.discard(uuid, person(require_account()))
+    discard(uuid)
     return "", 204
+
+
+def discard(uuid: str) -> None:
+    """Discard a draft of who asks, and stop its check; raises as `own_submission` and `Review.discard`."""
+    check = own_submission(uuid)["check"] or {}
+    service().publishing.review.discard(uuid, person(require_account()))
+    if check.get("state") == "running":
+        # It may be over, or gone.
+        with contextlib.suppress(UserError):
+            service().scheduler.cancel(check["job"])
 
 
 @blueprint.post("/submissions/<uuid>/submit")
