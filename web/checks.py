@@ -15,7 +15,8 @@ from typing import Any
 
 from scheduler.jobs import JobMissing, JobRequest
 from web import visitors
-from web.check_view import KIND, read_report
+from web.check_report import read_report
+from web.check_view import KIND
 from web.service import Service, service
 from zoo.blobs import BlobMissing
 from zoo.check_input import CheckInput, check_input

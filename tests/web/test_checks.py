@@ -17,6 +17,7 @@ from flask.testing import FlaskClient
 from web_helpers import WorkerHand, error_of, png
 
 from web import checks
+from web.check_report import read_report
 from zoo.packages import read_package
 from zoo.settings import Settings
 
@@ -133,7 +134,18 @@ def test_a_check_that_broke_off_says_why(
     assert look(client, uuid)["check"]["report"]["steps"][0]["sentence"] == "The check was deleted before it was done."
 
 
-@pytest.mark.parametrize("made", [b"[]", b"{", b'{"steps": [], "passed": 1}', b"{}" * 2**18])
+STRANGE = [
+    b"[]",
+    b"{",
+    b'{"steps": [], "passed": true}',
+    b'{"steps": [{"ok": false}], "passed": true}',
+    b'{"steps": [{"ok": true}], "passed": true, "load_s": NaN}',
+    b"[" * 10**5,
+    b"{}" * 2**18,
+]
+
+
+@pytest.mark.parametrize("made", STRANGE)
 def test_a_worker_s_report_that_is_none_is_an_error_of_ours(
     made: bytes, app: Flask, client: FlaskClient, worker: WorkerHand, ada: str, tmp_path: Path
 ) -> None:
@@ -141,6 +153,22 @@ def test_a_worker_s_report_that_is_none_is_an_error_of_ours(
     check(client, uuid)
     finish_check(worker, {"report.json": made})
     assert look(client, uuid)["check"]["state"] == "error"
+
+
+def test_a_report_is_read_for_what_it_should_hold(tmp_path: Path) -> None:
+    strange = {
+        "software": ["no", "dict"], "found": "none", "measured": {"a": 1}, "objects": "many", "load_s": -1,
+        "device": "\u202ecpu\n" * 99, "ert": {"cpu": {"seconds_per_megapixel": "fast", "evil": [1]}, "tpu": {}},
+        "at": 1e300, "more": "than it knows",
+    }  # fmt: skip
+    (tmp_path / "report.json").write_text(json.dumps(report(**strange)))
+    read = read_report(tmp_path / "report.json")
+    assert read["software"] == read["classes"] == {}
+    assert read["measured"] == []
+    assert (read["objects"], read["load_s"], read["at"]) == (None, None, None)
+    assert read["device"].isprintable()
+    assert read["ert"] == {"cpu": {"measured_on": "", "n": 0}}
+    assert "more" not in read
 
 
 def test_what_was_changed_meanwhile_is_not_taken_for_checked(
