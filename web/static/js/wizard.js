@@ -205,5 +205,5 @@ if (Object.keys(keep.restored).length) {
   saySaved("saving");
   keep.flush();
 }
-$("#draft-form").hidden = false;
+$("#wizard").hidden = false;
 turn(false);

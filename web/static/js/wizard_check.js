@@ -92,7 +92,7 @@ export function checking({ draft, flush, got }) {
     const why = !files.package && !files.weights ? "There is no model yet." : missing.length ? `${missing.length} of the form is missing.`
       : conflict ? conflict.message : !check ? "It has not been checked yet." : runs ? "The check is running." : check.outdated ? "It was changed since its check: check it again."
         : check.state === "passed" ? "It is complete, and its check passed." : "Its check did not pass.";
-    $("#submit-summary").replaceChildren(h("p", {}, open ? why : ""));
+    $("#submit-summary").replaceChildren(h("p", {}, open ? why : { submitted: "It is under review.", accepted: "It was accepted.", published: "It is published." }[state]));
     $("#comments").hidden = !comments.length && open;
     $("#comment-list").replaceChildren(...comments.map(({ at, author_name: who, kind, text }) => h("li", { class: `comment ${kind}` },
       h("p", { class: "hint" }, h("strong", {}, who || "Zooscope"), { return: " returned it", accept: " accepted it" }[kind] || "", " · ",
