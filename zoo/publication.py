@@ -32,6 +32,8 @@ class Minter(Protocol):
 
     def publish(self, version_document: Mapping[str, Any], package_path: Path) -> Mapping[str, Any]: ...
 
+    def discard(self, model_id: str, version: str) -> Any: ...
+
 
 class Publication:
     def __init__(
@@ -82,6 +84,7 @@ class Publication:
         except Unavailable:
             raise
         except UserError as error:
+            self._release(id, version)
             return self._return(body["id"], error)
         known = {"owner": owner, "check": (body["check"] or {}).get("report"), "submission": body["id"]}
         known["published_at"] = document["published_at"]
@@ -93,6 +96,15 @@ class Publication:
         if minted:
             self._changes.annotate(id, version, **minted)
         return self._finish(body["id"], minted.get("doi", ""))
+
+    def _release(self, id: str, version: str) -> None:
+        """Give back the DOI that was reserved for what will not be published; if the registry is away, it is later."""
+        if self._minting is None:
+            return
+        try:
+            self._minting.discard(id, version)
+        except ZooscopeError as error:
+            log.warning("the DOI reserved for %s %s is given back later: %s", id, version, error.message)
 
     def _finish(self, id: str, doi: str) -> Body:
         def finish(body: Body) -> bool | None:

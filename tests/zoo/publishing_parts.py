@@ -42,6 +42,9 @@ class CountingRegistry:
         assert package_path.is_file()
         return {"doi": f"10.5072/{version_document['id']}.1", "concept_doi": f"10.5072/{version_document['id']}"}
 
+    def discard(self, model_id: str, version: str) -> None:
+        self.calls.append(("discard", model_id, version))
+
     def update(self, document: Mapping[str, Any]) -> dict[str, str]:
         self.calls.append(("update", document["id"], document["name"]))
         return {}
