@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from scheduler.contract import STAGES
+from scheduler.contract import STAGE_LABELS
 from web.service import Service
 from zoo.documents import MAXIMUM_FILTER_VALUES, Query
 from zoo.errors import ZooscopeError
@@ -42,7 +42,7 @@ def view(parts: Service) -> dict[str, Any]:
         "now": time.time(),
         "figures": figures,
         "kind_names": KIND_NAMES,
-        "stages": STAGES,
+        "stages": STAGE_LABELS,
         "checks": checks,
         "disk_free": shutil.disk_usage(parts.settings.blobs_folder).free,
         "lamp_and_sentence": lamp_and_sentence(checks, figures),
