@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from web import checks
-from web.accounts import Account, NotAllowed, check_owner, require_account
+from web.accounts import Account, NotAllowed, check_owner, require_account, require_role
 from web.service import service
 from zoo.review import Person
 from zoo.submissions import Body
@@ -27,8 +27,8 @@ def readable_submission(uuid: str) -> Body:
 
 
 def own_submission(uuid: str) -> Body:
-    """The submission, for its author and admins; raises as above."""
-    require_account()
+    """The submission, for its author, while they have that role, and admins; raises as above."""
+    require_role("author")
     body = service().submissions.get(uuid)
     check_owner(body["owner"])
     return checks.settle(body)

@@ -259,3 +259,16 @@ def test_its_owner_is_let_in(world: World) -> None:
         assert world.ask("rev", method, rule).status_code == 200, rule
     for method, rule in cases(world, lambda m, r: m in SAFE and is_in(r, OF_ADMINS)):
         assert world.ask("root", method, rule).status_code == 200, rule
+
+
+def test_who_is_no_author_any_more_submits_nothing(client: FlaskClient) -> None:
+    signed_in(client)
+    draft = client.post("/api/v1/submissions", json={}).get_json()["id"]
+    account = account_for(client, roles=())
+    sessions_of(client).accounts.set_roles(account.id, ())
+    for method, path in (("post", ""), ("patch", f"/{draft}"), ("post", f"/{draft}/submit"), ("delete", f"/{draft}")):
+        json_body = {"fields": {}} if method == "patch" else {}
+        answer = client.open(f"/api/v1/submissions{path}", method=method.upper(), json=json_body)
+        assert answer.status_code == 403, (method, path)
+        assert "This is for authors." in answer.text
+    assert client.get(f"/api/v1/submissions/{draft}").status_code == 200

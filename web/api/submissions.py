@@ -52,7 +52,7 @@ def entry_view(body: Body) -> dict[str, Any]:
 @blueprint.post("/submissions")
 def create_submission() -> Any:
     body = json_body.read(request, {"fields"})
-    account = require_account()
+    account = require_role("author")
     created = service().submissions.create(account.id, _fields(body))
     return jsonify(submission_view(created)), 201
 
