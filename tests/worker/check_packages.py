@@ -85,6 +85,28 @@ def box_lister(path: Path) -> Path:
     return save(nodes, given, made, constants, path)
 
 
+def saved_model(folder: Path, touched: Path) -> Path:
+    """The zip of a SavedModel whose graph writes the file `touched` and reads it again whenever it is run."""
+    import tensorflow as tf
+
+    class Program(tf.Module):  # type: ignore[misc]
+        @tf.function(input_signature=[tf.TensorSpec([None, None, None, 1], tf.float32, name="image")])
+        def serve(self, image: Any) -> dict[str, Any]:
+            with tf.control_dependencies([tf.io.write_file(str(touched), "it ran")]):
+                read = tf.io.read_file(str(touched))
+            with tf.control_dependencies([read]):
+                return {"maps": tf.sigmoid(12.0 * image - 6.0)}
+
+    program = Program()
+    tf.saved_model.save(program, str(folder / "saved"), signatures=program.serve)
+    packed = folder / "saved.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        for path in sorted((folder / "saved").rglob("*")):
+            if path.is_file():
+                archive.write(path, str(path.relative_to(folder / "saved")))
+    return packed
+
+
 def changed(package: Path, out: Path, change: Any = None, **files: bytes) -> Path:
     """The package with `change` done to its parsed rdf.yaml, and files of other bytes."""
     with zipfile.ZipFile(package) as archive:

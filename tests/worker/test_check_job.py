@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from check_packages import changed, crop_of, discs, keras_network, onnx_package, without_tensors
+from check_packages import changed, crop_of, discs, keras_network, onnx_package, saved_model, without_tensors
 from example_package import MASK_HEAD, make_package
 from PIL import Image
 from standard_package import make_standard_package, onnx_weights, save
@@ -21,7 +21,7 @@ from worker.inference import ModelCache
 from worker.job import Cancelled
 from worker.networks import layout_of
 from zoo.image_types import Crop
-from zoo.packages import read_package
+from zoo.packages import file_sha256, read_package
 from zoo.settings import Settings
 
 SETTINGS = Settings(cpu_threads=1)
@@ -187,6 +187,25 @@ def test_46_a_network_of_another_dtype_is_told(checked: Checked, tmp_path: Path)
     assert report["step"]["load"]["sentence"] == (
         "The network takes 1 tensors, of tensor(string); one of numbers is run."
     )
+
+
+def test_43_a_saved_model_that_writes_and_reads_files_never_runs_without_a_review(
+    checked: Checked, tmp_path: Path
+) -> None:
+    touched = tmp_path / "touched"
+    given = np.random.default_rng(2).random((1, 32, 40, 1), np.float32)
+    weights = {
+        "tensorflow_saved_model_bundle": {"source": saved_model(tmp_path, touched), "tensorflow_version": "2.21.0"}
+    }
+    package = make_standard_package(tmp_path / "program.zip", weights, given, given, axes="byxc")
+    report = checked(package)
+    load = report["step"]["load"]
+    assert load["sentence"] == (
+        "The package has weights as TensorFlow (SavedModel), which can hold programs and run only after a review."
+    )
+    assert file_sha256(package) in load["hint"]
+    assert not report["passed"]
+    assert not touched.exists()
 
 
 def test_what_the_author_saw_and_we_do_not_is_told(checked: Checked, keras_package: Path) -> None:
