@@ -94,7 +94,7 @@ def _look_through(name: str, text: bytes) -> None:
             nodes, anchor = 1, event.anchor
             _check_scalar(name, event.value, here)
         elif isinstance(event, yaml.AliasEvent):
-            nodes, anchor = _nodes_of(name, event.anchor, anchors), None
+            nodes, anchor = _nodes_of(name, event.anchor or "", anchors), None
         else:
             continue
         if anchor:

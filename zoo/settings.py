@@ -142,6 +142,8 @@ SETTINGS = (
     Setting("doi_password", "", str, "Its password, or the access token at Zenodo."),
     Setting("doi_prefix", "", str, "DOI prefix of the DataCite repository, such as 10.12345."),
     Setting("publisher", "Zooscope", str, "Publisher named in citations and DOIs: your institution."),
+    Setting("server", "", str, "URL of the Zooscope that search and fetch ask; empty: the one on this machine."),
+    Setting("token", "", str, "API token that publish --server shows; made on the page /account there."),
     Setting("seed_folder", None, _optional_path, "Folder of seed packages; empty: those that come with Zooscope."),
 )
 
