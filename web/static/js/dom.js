@@ -28,7 +28,7 @@ export function showError(element, error) {
   element.replaceChildren(...(error ? [h("strong", {}, error.message), error.hint || ""] : []));
 }
 
-/** What the server wrote into the page for its script. */
+/** What the server wrote for the script. */
 export const pageData = () => JSON.parse($("#page-data").textContent);
 
 /** Run `act` once calls have stopped coming for `wait` ms. */

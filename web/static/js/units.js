@@ -13,7 +13,7 @@ export function seconds(s) {
   if (s < 100) return `${short(s, 2)} s`;
   return s < 5400 ? `${Math.round(s / 60)} min` : `${short(s / 3600, 2)} h`;
 }
-/** Fill in the times of the page, in the reader's time zone. */
+/** Fill in the page's times, in the reader's time zone. */
 export function sayTimes() {
   for (const time of document.querySelectorAll("time[data-epoch]")) {
     time.textContent = new Date(time.dataset.epoch * 1e3).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" });
