@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -31,6 +32,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def zooscope_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def zooscope_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data folder of the service at `zooscope_url`."""
+    return tmp_path_factory.mktemp("service") / "data"
+
+
+@pytest.fixture(scope="session")
+def zooscope_url(zooscope_data: Path) -> Iterator[str]:
     """The address that `zooscope up` prints, with the seed models and one worker on the CPU; shared by all tests."""
-    yield from run_service(tmp_path_factory.mktemp("service") / "data", "--workers", "1")
+    yield from run_service(zooscope_data, "--workers", "1")

@@ -116,8 +116,8 @@ def description_words(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def card_of(fields: Mapping[str, Any]) -> str:
-    """The model card; without one, its name and description under the headings that the standard asks for."""
+    """The model card; without one, the description, and the heading that the standard asks for."""
     card = text(fields, "card")
     if card:
         return card + "\n"
-    return f"# {text(fields, 'name')}\n\n{text(fields, 'description')}\n\n## Validation\n\nNot told.\n"
+    return f"{text(fields, 'description')}\n\n## Validation\n\nNot told.\n"
