@@ -17,6 +17,7 @@ from web.service import SOFTWARE_VERSION, service
 API = "/api/v1"
 # An ETA is told anew when it is off by so much.
 ETA_MOVED_SECONDS, ETA_MOVED_PART = 1.0, 0.1
+MODEL_FIELDS = ("id", "version", "name", "package_sha256", "head_kind")
 LAYERS = ("original.png", "probability.png", "mask.png", "tint.png", "thumbnail.png")
 
 
@@ -37,7 +38,7 @@ def view(scheduler: Scheduler, job: Mapping[str, Any], visitor: str | None) -> d
         "held": bool(job.get("held")),
         "progress": _progress(job, place, eta),
         "estimate": job.get("estimate"),
-        "model": {name: job["model"].get(name) for name in ("id", "version", "name", "package_sha256", "head_kind")},
+        "model": {name: job["model"].get(name) for name in MODEL_FIELDS} | {"doi": job["model"].get("doi") or ""},
         "settings": job["settings"],
         "source": source,
         "created_at": job.get("created_at"),

@@ -110,6 +110,7 @@ def _job_request(request: Request, checked: Checked) -> JobRequest:
             "name": model["name"],
             "package_sha256": model["package_sha256"],
             "head_kind": model["head"]["kind"],
+            "doi": model.get("doi") or "",
         },
         settings=checked.settings,
         requires=needs_of(model),
