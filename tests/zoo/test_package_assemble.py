@@ -91,9 +91,10 @@ def test_coarse_maps_of_one_size_become_boxes(image: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize("form", HEAD_FORMS, ids=lambda form: form.kind)
 def test_every_head_of_the_form_can_be_made(form: Any) -> None:
     columns = ["x_min", "y_min", "x_max", "y_max", "score", "class"]
-    typed = {"kind": form.kind} | {part.name: str(part.default) for part in form.parts if part.kind == "number"}
+    typed: dict[str, Any] = {"kind": form.kind}
+    typed |= {part.name: str(part.default) for part in form.parts if part.kind == "number"}
     if form.kind in ("boxes", "grid-detector"):
-        typed["classes"] = ["cell", "platelet"]  # type: ignore[assignment]
+        typed["classes"] = ["cell", "platelet"]
     fields = {"head": typed, "output_channels": columns, "output_stride": "1", "structure": ["mitochondrion"]}
     head = head_of(fields)
     assert head["kind"] == form.kind
@@ -219,3 +220,8 @@ def test_a_doi_is_known_however_it_is_written(text: str) -> None:
 )
 def test_what_is_no_link(text: str) -> None:
     assert not is_link(text)
+
+
+def test_every_field_is_documented() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "publishing.md").read_text()
+    assert [field.name for field in FIELDS if f"| `{field.name}` |" not in text] == []
