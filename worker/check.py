@@ -26,12 +26,15 @@ class TestTensorsMissing(UserError):
 
 @dataclass(frozen=True)
 class Reproduction:
-    """`difference` is the largest one, `mismatched_ppm` how many values in a million are further off than allowed."""
+    """`difference` is the largest one, `mismatched_ppm` how many values in a million are further off than allowed;
+    `numbers` whether all that was made are numbers.
+    """
 
     agrees: bool
     difference: float
     mismatched_ppm: float
     text: str
+    numbers: bool = True
 
 
 def reproduces(package: ModelPackage, models: ModelCache, frames: int | None = None) -> Reproduction:
@@ -78,4 +81,4 @@ def _compared(made: np.ndarray, expected: np.ndarray, allowed: Mapping[str, Any]
     mismatched = float((~(apart <= bounds)).mean() * 1e6)
     agrees = mismatched <= allowed["mismatched_elements_per_million"]
     text = f"largest difference {apart.max():.2g}; {mismatched:.0f} of a million values are further off than allowed"
-    return Reproduction(agrees, float(apart.max()), mismatched, text)
+    return Reproduction(agrees, float(apart.max()), mismatched, text, bool(np.isfinite(made).all()))

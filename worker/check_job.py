@@ -23,21 +23,24 @@ from PIL import Image
 
 from scheduler.contract import CHECK_FILES, Progress
 from worker import files
-from worker.check import Reproduction, compare, reproduces
+from worker.check import compare, reproduces
 from worker.check_cover import write_covers
 from worker.check_report import FIGURES, LOAD, REPRODUCE, TEST_IMAGE, Report, Step
 from worker.check_speed import begin_memory, ert_figures, peak_memory_bytes, time_model
 from worker.check_tensors import make_test_tensors, save_test_tensors
+from worker.check_words import counted, doubts, not_numbers, not_reproduced, shape
 from worker.child_failures import short_traceback
 from worker.inference import ModelCache, WarmModel
 from worker.job import Cancelled, PreviewJob
 from worker.manifest import software
 from worker.prepare import fitted, prepared
 from worker.preview import PreviewResult, run_preview
+from worker.table import head_classes
 from zoo.display import to_display
 from zoo.errors import Unavailable, ZooscopeError
 from zoo.images import Crop
 from zoo.package_safety import check_contents
+from zoo.package_weights import WORDS
 from zoo.packages import ModelPackage, read_package
 from zoo.preview_settings import resolve
 from zoo.settings import Settings
@@ -45,9 +48,6 @@ from zoo.settings import Settings
 # Where a stage begins in the whole.
 BEGINS = {"loading": 0.0, "reproducing": 0.2, "trying": 0.4, "timing": 0.65}
 OURS = (errno.ENOSPC, errno.EFBIG)
-# Maps of a head that wants probabilities may be out of 0..1 by as much.
-SLACK = 0.05
-WANT_PROBABILITIES = ("probability-mask", "watershed-instances", "boundary-cells", "star-convex")
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class Check:
         started = time.perf_counter()
         self.models.load(package)
         self.report.load_s = round(time.perf_counter() - started, 3)
-        weights = "no network: its head alone works" if not package.network else package.weights_format
+        weights = WORDS.get(package.weights_format, "") if package.network else "no network: its head alone works"
         step.done(True, f"Loaded in {self.report.load_s:.1f} s ({weights}) on {self.models.device}.")
         return package
 
@@ -138,14 +138,14 @@ class Check:
             said.append((found, f" with {frames} planes" if frames else ""))
         wrong = [(found, which) for found, which in said if not found.agrees]
         if wrong:
-            step.done(*_not_reproduced(*wrong[0]))
+            step.done(*not_reproduced(*wrong[0]))
         else:
             step.done(True, f"The test output is reproduced: {said[0][0].text}.")
         return preview
 
     def _make_tensors(self, step: Step, preview: PreviewJob, model: WarmModel) -> None:
         given, made = make_test_tensors(preview, model)
-        bad = _not_numbers(made)
+        bad = not_numbers(made)
         if bad:
             step.done(False, *bad)
             return
@@ -164,8 +164,8 @@ class Check:
         self.report.tensors_made = True
         step.done(
             True,
-            f"The package brought no test tensors; they were made of a part of the test image: {given.shape} in, "
-            f"{made.shape} out.",
+            "The package brought no test tensors; they were made of a part of the test image: "
+            f"{shape(given)} in, {shape(made)} out.",
         )
 
     def _try(self, step: Step, preview: PreviewJob) -> None:
@@ -182,7 +182,7 @@ class Check:
             self.report.found = result.summary
             self.report.objects = int(result.summary["objects"])
             maps, labels = (tifffile.imread(folder / f"{name}.ome.tif") for name in ("probability", "labels"))
-            bad = _not_numbers(maps)
+            bad = not_numbers(maps)
             with Image.open(folder / "overlay.png") as overlay:
                 shown = to_display(preview.crop.pixels, preview.crop.rgb)
                 self.made += write_covers(self.out, np.asarray(overlay.convert("RGB")), shown, np.squeeze(labels))
@@ -192,9 +192,9 @@ class Check:
             step.done(False, *bad)
             return
         height, width = preview.crop.pixels.shape[:2]
-        found = _counted(result.summary)
+        found = counted(result.summary, head_classes(preview))
         step.done(True, f"On the test image of {width} × {height} px it found {found} in {seconds:.1f} s.")
-        step.hint = _doubts(preview.package, maps, self.report.objects)
+        step.hint = doubts(preview.package, maps, self.report.objects)
 
     def _measure(self, step: Step, preview: PreviewJob) -> None:
         stack = prepared(preview, fitted(preview, lambda line: None), lambda line: None)[0]
@@ -264,48 +264,3 @@ def _manifest(job: CheckJob, check: Check, said: Mapping[str, Any]) -> dict[str,
 
 def _larger(one: float | None, other: float) -> float:
     return other if one is None or not other <= one else one
-
-
-def _not_reproduced(found: Reproduction, which: str) -> tuple[bool, str, str]:
-    if not np.isfinite(found.difference) and found.mismatched_ppm > 0 and "shape" not in found.text:
-        bad = "The network's output holds values that are no numbers (NaN or infinity): its weights are damaged"
-        return False, f"{bad}, or they do not belong to it.", "Save the trained weights again and upload them."
-    return (
-        False,
-        f"The test output{which} is not reproduced: {found.text}.",
-        "Check that weights, preprocessing and test tensors are of the same training; or make new test tensors.",
-    )
-
-
-def _not_numbers(maps: np.ndarray) -> tuple[str, str] | None:
-    """A sentence and a hint when the network's maps hold values that are no numbers."""
-    wrong = float((~np.isfinite(maps)).mean())
-    if not wrong:
-        return None
-    return (
-        f"{wrong:.0%} of the values that the network makes are no numbers (NaN or infinity): its weights are damaged.",
-        "Save the trained weights again and upload them.",
-    )
-
-
-def _counted(summary: Mapping[str, Any]) -> str:
-    classes = {name: count for name, count in (summary.get("classes") or {}).items() if count}
-    if len(classes) > 1:
-        told = ", ".join(f"{count} {name}" for name, count in classes.items())
-        return f"{summary['objects']} objects ({told})"
-    name = next(iter(classes or summary.get("classes") or ()), "object")
-    count = summary["objects"]
-    return f"{count} {name}" if count == 1 else f"{count or 'no'} {name if name.endswith('s') else name + 's'}"
-
-
-def _doubts(package: ModelPackage, maps: np.ndarray, objects: int) -> str:
-    """What the author should look at, though nothing failed."""
-    low, high = float(maps.min()), float(maps.max())
-    if package.head["kind"] in WANT_PROBABILITIES and (low < -SLACK or high > 1 + SLACK) and maps.ndim == 2:
-        return (
-            f"The values of its map reach from {low:.3g} to {high:.3g}: if these are no probabilities, "
-            "end the network, or the package's postprocessing, with a sigmoid."
-        )
-    if not objects:
-        return "Nothing was found: check the head, its threshold, the channels and the pixel size of the test image."
-    return ""

@@ -8,20 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from draft_fields import FIELDS
 from flask import Flask
 from standard_package import write_onnx
 from web_helpers import WorkerHand, png
 
 from zoo.package_inspect import inspect_file
-
-FIELDS: dict[str, Any] = {
-    "name": "Bright things", "id": "bright-things", "version": "1.0.0", "description": "Finds what is bright.",
-    "task": "segment", "structure": ["nucleus"], "modality": ["fluorescence microscopy"],
-    "authors": [{"name": "Ada Tester"}], "licence": "CC-BY-4.0",
-    "cite": [{"text": "A paper", "doi": "10.5281/zenodo.0"}],
-    "axes": "bcyx", "channel_names": ["grey"], "output_channels": ["bright"], "normalisation": "percentile",
-    "stride": "8", "head": {"kind": "probability-mask"}, "sample_licence": "CC0-1.0",
-}  # fmt: skip
 
 
 def put_file(app: Flask, uuid: str, role: str, name: str, data: bytes) -> None:

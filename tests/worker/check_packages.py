@@ -89,8 +89,10 @@ def saved_model(folder: Path, touched: Path) -> Path:
     """The zip of a SavedModel whose graph writes the file `touched` and reads it again whenever it is run."""
     import tensorflow as tf
 
+    signature = tf.TensorSpec([None, None, None, 1], tf.float32, name="image")
+
     class Program(tf.Module):  # type: ignore[misc]
-        @tf.function(input_signature=[tf.TensorSpec([None, None, None, 1], tf.float32, name="image")])
+        @tf.function(input_signature=[signature], autograph=False)
         def serve(self, image: Any) -> dict[str, Any]:
             with tf.control_dependencies([tf.io.write_file(str(touched), "it ran")]):
                 read = tf.io.read_file(str(touched))
