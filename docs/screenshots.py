@@ -27,6 +27,7 @@ WINDOWS = {"": (1440, 900), "-tablet": (1024, 768), "-phone": (390, 844)}
 # What the documentation shows: page, window, theme.
 SHOWN = [
     ("gallery", "", "light"),
+    ("search", "", "light"),
     ("model", "", "light"),
     ("try", "", "light"),
     ("result", "", "light"),
@@ -42,6 +43,7 @@ OPERATOR_SHOWN = [("", "light")]
 RESULTS = {"nuclei": "result", "blood-cells": "result-boxes", "spots": "result-spots", "em-membranes": "result-cells"}
 BROWSER_OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 PATIENCE_MS = 120_000
+SEARCH = "/?q=mitochondria&pixel_from=5+nm&pixel_to=5+nm"
 
 
 @contextmanager
@@ -62,7 +64,14 @@ def make_results(page: Page, url: str) -> dict[str, str]:
     """One preview of every model's first sample; returns the addresses of the pages to look at, by name."""
     page.goto(f"{url}/try")
     models = [button.get_attribute("data-sample-model") or "" for button in page.locator("[data-sample='0']").all()]
-    pages = {"gallery": "/", "mine": "/mine", "status": "/status", "docs": "/docs", "api": "/api/v1/docs"}
+    pages = {
+        "gallery": "/",
+        "search": SEARCH,
+        "mine": "/mine",
+        "status": "/status",
+        "docs": "/docs",
+        "api": "/api/v1/docs",
+    }
     for model in sorted(models):
         page.goto(f"{url}/try?model={model}&sample=0")
         expect(page.locator("#run")).to_be_enabled(timeout=PATIENCE_MS)

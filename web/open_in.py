@@ -70,7 +70,7 @@ def ways(model: Mapping[str, Any], root: str) -> list[Way]:
         Way(
             "This command line",
             "Fetches the package, checks it, and runs it on an image of yours, without a server.",
-            f"zooscope fetch {whole} --server {root}\nzooscope preview your-image.tif --model {name} --output out/",
+            f"zooscope fetch {whole} --server {root}\nzooscope preview your-image.tif --model {name} --out out/",
         ),
         Way(
             "A shell",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
+import shlex
 import shutil
 import subprocess
 from base64 import b64encode
@@ -19,6 +21,8 @@ from flask.testing import FlaskClient
 from web_helpers import error_of
 
 from web import open_in
+from worker import preview_command
+from zoo import fetch_command
 
 PACKAGE = "/api/v1/models/cells/versions/1.0.0/package.zip"
 ABOUT = {
@@ -226,6 +230,17 @@ def test_programs_are_offered_only_weights_they_run(format: str, works: set[str]
         assert open_in.FORMAT_NAMES[format] in ways[name].words
     assert "https://zoo.example/api/v1/models/a-model/versions/1.0.0/package.zip" in ways["Python"].code
     assert "a-model@1.0.0 --server https://zoo.example" in ways["This command line"].code
+
+
+def test_the_lines_for_this_command_line_are_understood() -> None:
+    lines = open_in.ways(model(), "https://zoo.example")[0].code.splitlines()
+    for line, module in zip(lines, (fetch_command, preview_command), strict=True):
+        program, command, *arguments = shlex.split(line)
+        assert program == "zooscope"
+        assert module.__name__.endswith(f"{command}_command")
+        parser = argparse.ArgumentParser(exit_on_error=False, allow_abbrev=False)
+        module.add_arguments(parser)
+        parser.parse_args(arguments)
 
 
 def test_a_method_without_a_network_runs_here_only() -> None:
