@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import cast
+from unittest.mock import patch
 
 from flask.testing import FlaskClient
 
@@ -11,6 +12,8 @@ from web.accounts import Sessions
 from zoo.accounts import Account, AccountMissing, account_of
 
 PASSWORD = "four words in a row"
+# Real hashes take 0.1 s, twice in every test that signs somebody in.
+QUICK = "scrypt:1024:8:1"
 
 
 def sessions_of(client: FlaskClient) -> Sessions:
@@ -24,7 +27,8 @@ def account_for(client: FlaskClient, name: str = "Ada", roles: Iterable[str] = (
     try:
         body = accounts.by_login(login)
     except AccountMissing:
-        body = accounts.add(login, name, PASSWORD, roles)
+        with patch("zoo.accounts.METHOD", QUICK):
+            body = accounts.add(login, name, PASSWORD, roles)
     return account_of(accounts.set_roles(body["id"], roles))
 
 

@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zoo.accounts import (
+    METHOD,
+    NOBODYS_HASH,
     AccountExists,
     AccountMissing,
     Accounts,
@@ -77,7 +79,12 @@ def test_no_account_has_the_password_of_nobody(accounts: Accounts) -> None:
     person = accounts.of_provider("https://id.example", "1", "Grace")
     for login in ("nobody", person["id"], ""):
         with pytest.raises(WrongPassword):
-            accounts.verify(login, "nobody has this password")
+            accounts.verify(login, "")
+
+
+def test_a_name_that_is_not_there_is_hashed_as_one_that_is(accounts: Accounts) -> None:
+    assert NOBODYS_HASH.startswith(f"{METHOD}$")
+    assert len(NOBODYS_HASH) == len(accounts.add("ada", "Ada", PASSWORD)["password_hash"])
 
 
 def test_people_of_two_providers_are_two_people(accounts: Accounts) -> None:
