@@ -48,7 +48,7 @@ def check_archive(path: Path, maximum_bytes: int) -> None:
     """Raise `ArchiveRefused` unless the zip at `path` is safe to read and unpacks to at most `maximum_bytes`."""
     if not zipfile.is_zipfile(path):
         raise _refuse("it is not a zip file")
-    _check_directory(path)
+    check_directory(path)
     if tarfile.is_tarfile(path):
         raise _refuse("it is a zip and a tar file at once")
     try:
@@ -68,8 +68,9 @@ def check_archive(path: Path, maximum_bytes: int) -> None:
     _check_layout(path, members)
 
 
-def _check_directory(path: Path) -> None:
-    """A directory of a million files takes a gigabyte to read: its end record tells, before anything else is read."""
+def check_directory(path: Path) -> None:
+    """Raise `ArchiveRefused` for a zip of too many files, told by its end record: a directory of a million takes a
+    gigabyte to read."""
     with path.open("rb") as file:
         tail = b""
         if path.stat().st_size >= END_RECORD.size:

@@ -21,14 +21,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from zoo import onnx_file
 from zoo.errors import UserError
 from zoo.identifiers import is_slug
 from zoo.keras_file import check_keras_file
 from zoo.keras_graph import read_keras
 from zoo.network_facts import NetworkFacts
-from zoo.onnx_file import check_onnx
 from zoo.onnx_graph import read_onnx
-from zoo.package_archive import PackageInvalid
+from zoo.package_archive import PackageInvalid, check_directory
 from zoo.package_head_form import likely_head
 from zoo.settings import GIB, Settings
 
@@ -89,7 +89,7 @@ def look(path: Path, name: str, settings: Settings) -> Found:
         with tempfile.TemporaryDirectory() as folder:
             check_keras_file(path, 2 * path.stat().st_size + 2**24, Path(folder))
         return _network(read_keras(path))
-    check_onnx(path)
+    onnx_file.look(path)
     return _network(read_onnx(path))
 
 
@@ -100,6 +100,7 @@ def _kind(path: Path, name: str) -> str:
     if not head:
         raise PackageInvalid("The file is empty.", HINT)
     if head.startswith(ZIP_MAGIC):
+        check_directory(path)
         names: set[str] = set()
         unreadable = (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError, ValueError)
         with contextlib.suppress(*unreadable), zipfile.ZipFile(path) as archive:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import resource
-import struct
 import tarfile
 import threading
 import time
@@ -13,11 +12,11 @@ import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 from example_network import keras_file
 from example_package import make_package
+from hostile_files import legacy_keras, million, nested_bomb, safetensors
 
 from zoo.blobs import DiskBlobs
 from zoo.catalogue import Catalogue, VersionExists
@@ -50,18 +49,8 @@ def test_34_tars_with_links_and_devices(tmp_path: Path, kind: bytes) -> None:
         check_archive(path, LIMIT)
 
 
-def deflated(**members: bytes) -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in members.items():
-            archive.writestr(name, data)
-    return out.getvalue()
-
-
 def test_35_zips_in_zips_in_zips(tmp_path: Path) -> None:
-    bomb = deflated(zeros=bytes(2**24))
-    for _ in range(5):
-        bomb = deflated(**{f"lib{number}.zip": bomb for number in range(16)})
+    bomb = nested_bomb()
     (tmp_path / "42.zip").write_bytes(bomb)
     assert refusal(tmp_path / "42.zip", "42.zip") == "The package has no rdf.yaml."
     (tmp_path / "model.keras").write_bytes(bomb)
@@ -83,16 +72,7 @@ def test_35_a_bomb_as_the_weights_of_a_network(tmp_path: Path) -> None:
 @pytest.mark.parametrize("sixty_four", [False, True])
 def test_39_a_million_members_are_counted_not_read(tmp_path: Path, sixty_four: bool) -> None:
     path = tmp_path / "a.zip"
-    count, entry = 10**6, struct.pack("<4s6H3L5H2L", b"PK\x01\x02", *[0] * 9, 1, *[0] * 6) + b"a"
-    with path.open("wb") as file:
-        for _ in range(100):
-            file.write(entry * (count // 100))
-        size = file.tell()
-        if sixty_four:
-            file.write(struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, count, count, size, 0))
-            file.write(struct.pack("<4sLQL", b"PK\x06\x07", 0, size, 1))
-        told = (1, len(entry)) if sixty_four else (0xFFFF, size)
-        file.write(struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, told[0], told[0], told[1], 0, 0))
+    path.write_bytes(million(sixty_four))
     before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
     with pytest.raises(ArchiveRefused, match="more than 1000"):
         check_archive(path, LIMIT)
@@ -100,24 +80,17 @@ def test_39_a_million_members_are_counted_not_read(tmp_path: Path, sixty_four: b
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**16
 
 
-def legacy_keras(path: Path) -> Path:
-    """A network in the old HDF5 form, with a Lambda layer whose program is in the file: safe mode let it run."""
-    layer = {"class_name": "Lambda", "config": {"function": ["4wEAAAAAAAAA", None, None], "function_type": "lambda"}}
-    with h5py.File(path, "w") as file:
-        file.attrs["model_config"] = json.dumps({"class_name": "Sequential", "config": {"layers": [layer]}})
-        file.attrs["keras_version"] = "2.15.0"
-        file.create_group("model_weights")
-    return path
-
-
 @pytest.mark.parametrize("name", ["model.h5", "model.keras", "model.hdf5", "model.zip"])
 def test_41_hdf5_networks_whatever_they_are_called(tmp_path: Path, name: str) -> None:
-    told = refusal(legacy_keras(tmp_path / name), name)
+    (tmp_path / name).write_bytes(legacy_keras())
+    told = refusal(tmp_path / name, name)
     assert told == "This is a network in the old HDF5 form, which can hold programs."
 
 
 def test_41_hdf5_in_the_place_of_a_keras_file(tmp_path: Path) -> None:
-    package = make_package(tmp_path / "legacy.zip", weights=legacy_keras(tmp_path / "model.keras"))
+    network = tmp_path / "model.keras"
+    network.write_bytes(legacy_keras())
+    package = make_package(tmp_path / "legacy.zip", weights=network)
     assert refusal(package, "legacy.zip") == (
         "The Keras file is not accepted: it is a network in the old HDF5 form, which can hold programs."
     )
@@ -139,10 +112,6 @@ def test_44_pickles(tmp_path: Path, suffix: str) -> None:
     renamed = tmp_path / "model.onnx"
     path.rename(renamed)
     assert refusal(renamed, renamed.name).startswith("The ONNX file is not accepted")
-
-
-def safetensors(header: bytes, told: int | None = None) -> bytes:
-    return struct.pack("<Q", len(header) if told is None else told) + header
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from example_package import make_package
+from hostile_files import laughs
 from hypothesis import given
 from hypothesis import strategies as st
 from test_packages import rewritten
@@ -48,13 +49,6 @@ def refusal(package: Path) -> str:
     assert caught.value.hint
     assert len(caught.value.message) < 600
     return caught.value.message
-
-
-def laughs() -> bytes:
-    """Nine to the twelfth words, in a few hundred bytes."""
-    lines = [b"a0: &a0 [" + b",".join([b"ha"] * 9) + b"]"]
-    lines += [b"a%d: &a%d [%s]" % (level, level, b",".join([b"*a%d" % (level - 1)] * 9)) for level in range(1, 12)]
-    return b"\n" + b"\n".join(lines) + b"\n"
 
 
 @pytest.mark.parametrize(
