@@ -22,6 +22,7 @@ from web.json_body import BadField
 from web.service import service
 from web.submission_access import person, readable_submission
 from web.submission_words import STATE_NAMES, shown_fields, shown_files
+from zoo import terms
 from zoo.errors import UserError
 from zoo.submissions import ACCEPTED, OPEN_STATES, PUBLISHED, RETURNED, SUBMITTED
 from zoo.text_edits import LONGEST, LONGEST_TAG, MOST_TAGS
@@ -31,6 +32,13 @@ blueprint = Blueprint("review_pages", __name__)
 SHOWN = 30
 # What reviewers look through, each with what its list is called.
 QUEUES = {SUBMITTED: "Waiting", RETURNED: "Returned", ACCEPTED: "Being published", PUBLISHED: "Published"}
+TERM_NAMES = {
+    "structure": "What it finds",
+    "organism": "Organisms",
+    "cell_type": "Cell types",
+    "modality": "Imaging",
+    "staining": "Staining",
+}
 
 
 @blueprint.get("/review")
@@ -134,7 +142,9 @@ def edit_page(id: str, version: str) -> Response:
 
 def _edit(id: str, version: str, status: int = 200, error: UserError | None = None, part: str = "") -> Response:
     document = own_version(id, version)
+    about = document.get("about") or {}
     given = {name: str(document.get(name) or "") for name in LONGEST} | {"tags": "\n".join(document.get("tags") or [])}
+    given |= {f"about.{name}": "\n".join(about.get(name) or []) for name in terms.FIELDS}
     return page(
         "edit_version.html",
         f"Edit {document['name']}",
@@ -142,6 +152,7 @@ def _edit(id: str, version: str, status: int = 200, error: UserError | None = No
         model=document,
         given=given | {name: value for name, value in request.form.items() if name in given},
         longest=LONGEST | {"tags": MOST_TAGS * LONGEST_TAG},
+        term_fields=TERM_NAMES,
         reason=request.form.get("reason", ""),
         form_word=sessions().form_word(),
         error=error,
@@ -155,7 +166,10 @@ def edit(id: str, version: str) -> Response:
     own_version(id, version)
     edits: dict[str, Any] = {name: request.form[name] for name in LONGEST if name in request.form}
     if "tags" in request.form:
-        edits["tags"] = [tag.strip() for tag in request.form["tags"].splitlines() if tag.strip()]
+        edits["tags"] = _lines("tags")
+    about = {name: _lines(f"about.{name}") for name in terms.FIELDS if f"about.{name}" in request.form}
+    if about:
+        edits["about"] = about
     if "card" in edits:
         # A form's lines end as those of a mail do.
         edits["card"] = edits["card"].replace("\r\n", "\n")
@@ -164,6 +178,10 @@ def edit(id: str, version: str) -> Response:
     except UserError as error:
         return _edit(id, version, error.status, error, "texts")
     return cast(Response, redirect(f"/models/{id}?version={version}", 303))
+
+
+def _lines(name: str) -> list[str]:
+    return [line.strip() for line in request.form[name].splitlines() if line.strip()]
 
 
 @blueprint.post("/models/<id>/versions/<version>/withdraw")

@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
+from zoo import terms
 from zoo.errors import UserError
 from zoo.packages import MAXIMUM_CARD
 from zoo.version_records import EDITED_TEXTS
@@ -30,7 +31,10 @@ class BadEdit(UserError):
 
 
 def check_edits(edits: Mapping[str, Any]) -> dict[str, Any]:
-    """The edits, with the spaces around them taken off; raises `BadEdit`. In `about`, null or [] removes a word."""
+    """The edits, with the spaces around them taken off; raises `BadEdit`.
+
+    In `about`, null or [] removes a word; a word that `zoo.terms` knows is called by its name there, with its id.
+    """
     checked: dict[str, Any] = {}
     for name, value in edits.items():
         if name in LONGEST:
@@ -55,6 +59,9 @@ def _about(value: Any) -> dict[str, Any]:
             checked[name] = words
         elif name in ABOUT_LISTS:
             checked[name] = [] if words is None else _words(name, words, MOST_TERMS, LONGEST_TERM)
+            if name in terms.FIELDS and f"{name}_ids" not in value:
+                # Those of the words before; `package_metadata.tidied` finds those of the new ones.
+                checked[f"{name}_ids"] = []
         else:
             raise BadEdit(f"{name[:40]!r} of 'about' cannot be changed.", "The package tells it: publish a new one.")
     return checked

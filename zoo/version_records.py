@@ -13,6 +13,7 @@ from typing import Any
 
 from zoo.documents import DocumentExists, DocumentMissing, Documents, Fields, Query, RevisionConflict
 from zoo.errors import Unavailable
+from zoo.package_metadata import tidied
 
 COLLECTION = "version_records"
 # What is laid over the version's document as it is.
@@ -95,6 +96,5 @@ def laid_over(document: Mapping[str, Any], record: Mapping[str, Any]) -> dict[st
     edits = record.get("edits") or {}
     found |= {name: edits[name] for name in EDITED_TEXTS if name in edits}
     if "about" in edits:
-        merged = dict(found.get("about") or {}) | edits["about"]
-        found["about"] = {name: value for name, value in merged.items() if value not in (None, "", [])}
+        found["about"] = tidied(dict(found.get("about") or {}) | edits["about"])
     return found

@@ -49,16 +49,25 @@ def test_an_edit_is_no_new_version_and_survives_a_reindex(parts: Parts) -> None:
     edited = parts.changes.edit(
         "cells",
         "1.0.0",
-        {"name": " Cells of leaves ", "card": "# New\n", "tags": ["leaf", "leaf"], "about": {"organism": ["cress"]}},
+        {
+            "name": " Cells of leaves ",
+            "card": "# New\n",
+            "tags": ["leaf", "leaf"],
+            "about": {"organism": ["cress", "mouse"]},
+        },
         ADA.id,
     )
     assert (edited["name"], edited["card"], edited["tags"]) == ("Cells of leaves", "# New", ["leaf"])
-    assert (edited["about"]["organism"], edited["version"], edited["doi"]) == (["cress"], "1.0.0", before["doi"])
+    assert (edited["version"], edited["doi"]) == ("1.0.0", before["doi"])
+    # A word of the list of terms gets the name and the id it has there; any other stays as it is.
+    assert edited["about"]["organism"] == ["weed", "Mus musculus"]
+    assert edited["about"]["organism_ids"] == ["NCBITaxon:10090"]
     assert edited["edited_at"] > before["published_at"]
-    parts.changes.edit("cells", "1.0.0", {"about": {"staining": ["PI"], "organism": None}}, ADA.id)
+    parts.changes.edit("cells", "1.0.0", {"about": {"staining": ["My dye"], "organism": None}}, ADA.id)
     model = parts.catalogue.get("cells")
-    assert model["about"].get("organism") is None
-    assert (model["about"]["staining"], model["name"]) == (["PI"], "Cells of leaves")
+    assert "organism" not in model["about"]
+    assert "organism_ids" not in model["about"]
+    assert (model["about"]["staining"], model["name"]) == (["My dye"], "Cells of leaves")
     assert parts.catalogue.search("leaves").total == 1
     lose_documents(parts, "1.0.0")
     assert parts.catalogue.get("cells") == model
@@ -67,7 +76,7 @@ def test_an_edit_is_no_new_version_and_survives_a_reindex(parts: Parts) -> None:
 def test_edits_at_once_are_all_kept(parts: Parts) -> None:
     parts.published()
     edits: list[dict[str, Any]] = [
-        {"description": "New."}, {"card": "New card"}, {"tags": ["new"]}, {"about": {"staining": ["PI"]}},
+        {"description": "New."}, {"card": "New card"}, {"tags": ["new"]}, {"about": {"staining": ["My dye"]}},
     ]  # fmt: skip
     threads = [threading.Thread(target=parts.changes.edit, args=("cells", "1.0.0", edit, ADA.id)) for edit in edits]
     for thread in threads:
@@ -76,7 +85,7 @@ def test_edits_at_once_are_all_kept(parts: Parts) -> None:
         thread.join()
     for found in (parts.catalogue.get("cells"), parts.catalogue.get("cells", "1.0.0")):
         assert (found["description"], found["card"], found["tags"]) == ("New.", "New card", ["new"])
-        assert found["about"]["staining"] == ["PI"]
+        assert found["about"]["staining"] == ["My dye"]
 
 
 @pytest.mark.parametrize(
