@@ -62,7 +62,7 @@ def _layout(given: list[Any], made: list[Any]) -> dict[str, Any]:
     fixed = [sizes["y"], sizes["x"]]
     output = axes
     if len(made) != len(given):
-        output = {3: "bci" if "b" in axes else "", 2: "ic"}.get(len(made), "")
+        output = {0: axes, 3: "bci" if "b" in axes else "", 2: "ic"}.get(len(made), "")
     return {
         "axes": axes,
         "output_axes": output,

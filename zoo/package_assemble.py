@@ -14,12 +14,13 @@ from typing import Any
 
 from zoo.keras_graph import read_keras
 from zoo.network_facts import NetworkFacts
+from zoo.onnx_file import APART_BYTES
 from zoo.onnx_graph import read_onnx
 from zoo.package_amend import DESCRIPTION, amend, describe, write
 from zoo.package_archive import PackageInvalid
 from zoo.package_fields import FIELDS, number, text, texts, whole
 from zoo.package_head_form import head_of
-from zoo.package_inspect import KERAS, ZIP_MAGIC
+from zoo.package_inspect import KERAS, ZIP_MAGIC, inspect_file
 from zoo.package_missing import missing
 from zoo.package_words import TASK_WORDS, about_of, card_of, description_words, fields_of
 from zoo.packages import read_package
@@ -86,8 +87,7 @@ def identifier(name: str) -> str:
 def _describe(fields: Mapping[str, Any], files: Mapping[str, Path], out: Path, image_name: str) -> None:
     """A package of a bare network."""
     weights = files["weights"]
-    with weights.open("rb") as file:
-        facts = read_keras(weights) if file.read(4) == ZIP_MAGIC else read_onnx(weights)
+    facts = _facts(weights)
     weights_name = "model.keras" if facts.framework == KERAS else "model.onnx"
     card = card_of(fields).encode()
     content: dict[str, Path | bytes] = {"README.md": card, weights_name: weights}
@@ -116,6 +116,13 @@ def _describe(fields: Mapping[str, Any], files: Mapping[str, Path], out: Path, i
         | ({"input": {"grey_to_rgb": True}} if _is_rgb(texts(fields, "channel_names")) else {}),
     }  # fmt: skip
     write(out, {DESCRIPTION: describe(raw)} | content)
+
+
+def _facts(weights: Path) -> NetworkFacts:
+    if weights.stat().st_size > APART_BYTES:
+        return NetworkFacts(**inspect_file(weights, "").facts)
+    with weights.open("rb") as file:
+        return read_keras(weights) if file.read(4) == ZIP_MAGIC else read_onnx(weights)
 
 
 def _is_rgb(channels: list[str]) -> bool:

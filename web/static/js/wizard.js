@@ -2,7 +2,7 @@
 import { api } from "./api.js";
 import { $, $$, h, pageData, showError } from "./dom.js";
 import { roleOf, sendFile } from "./send_file.js";
-import { count } from "./units.js";
+import { count, short } from "./units.js";
 import { checking } from "./wizard_check.js";
 import { formFields } from "./wizard_fields.js";
 import { keeper } from "./wizard_keep.js";
@@ -85,6 +85,7 @@ function sayMissing() {
 }
 
 /* Files */
+const size = (bytes) => bytes < 1e6 ? `${short(bytes / 1e3)} kB` : `${short(bytes / 1e6)} MB`;
 function showFiles() {
   sayFound();
   for (const place of $$(".sent")) {
@@ -96,7 +97,7 @@ function showFiles() {
     if (!file) continue;
     const what = { package: "package", weights: { keras: "Keras network", onnx: "ONNX network" }[draft.fields.facts?.framework] || "network", test_image: "test image", cover: "cover" }[role];
     shown.replaceChildren(...(role === "test_image" || role === "cover" ? [h("img", { src: `/api/v1/submissions/${draft.id}/files/${role}/thumbnail.png?at=${file.at}`, alt: "", width: 96, height: 96 })] : []),
-      h("p", {}, h("strong", {}, file.name), h("span", { class: "hint" }, `${what}, ${(file.bytes / 1e6).toLocaleString("en", { maximumSignificantDigits: 3 })} MB`)),
+      h("p", {}, h("strong", {}, file.name), h("span", { class: "hint" }, `${what}, ${size(file.bytes)}`)),
       h("button", { type: "button", class: "button small", click: () => remove(role, place) }, "Remove", h("span", { class: "visually-hidden" }, ` ${file.name}`)));
   }
 }
@@ -117,7 +118,7 @@ async function send(file) {
     await keep.flush();
     const { submission } = await sendFile(draft.id, role, file, (part) => {
       $("progress", box).value = part;
-      $(".sending-state", box).textContent = part < 1 ? `${Math.floor(part * 100)} % of ${(file.size / 1e6).toFixed(1)} MB` : "Looking at what is in it…";
+      $(".sending-state", box).textContent = part < 1 ? `${Math.floor(part * 100)} % of ${size(file.size)}` : "Looking at what is in it…";
     }, stop.signal);
     keep.newer(submission);
   } catch (error) {
@@ -180,7 +181,10 @@ function turn(focus) {
   const place = form.holders[field];
   const step = place ? place.closest("section").id.slice(5) : STEPS.includes(field) ? field : "files";
   for (const one of STEPS) $(`#step-${one}`).hidden = one !== step;
-  for (const link of $$("[data-step]")) link.ariaCurrent = link.dataset.step === step ? "step" : null;
+  for (const link of $$("[data-step]")) {
+    link.ariaCurrent = link.dataset.step === step ? "step" : null;
+    if (link.ariaCurrent && focus) link.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }
   const at = STEPS.indexOf(step);
   $("#turn-back").hidden = at === 0;
   $("#turn-next").hidden = at === STEPS.length - 1;

@@ -75,7 +75,7 @@ export function checking({ draft, flush, got }) {
   }
 
   function show() {
-    const { check, missing, state, files, conflict, package_sha256: ready, comments } = draft();
+    const { check, missing, state, conflict, package_sha256: ready, comments } = draft();
     const open = state === "draft" || state === "returned";
     const runs = check?.state === "running" && !check.outdated;
     const lacks = [...conflict ? [{ field: conflict.field, sentence: conflict.message }] : [], ...missing];
@@ -89,10 +89,10 @@ export function checking({ draft, flush, got }) {
     $("#submit").disabled = !open || !ready || lacks.length > 0;
     $("#submit").hidden = $("#discard").hidden = !open;
     $("#submit").textContent = state === "returned" ? "Submit it again" : "Submit for review";
-    const why = !files.package && !files.weights ? "There is no model yet." : missing.length ? `${missing.length} of the form is missing.`
-      : conflict ? conflict.message : !check ? "It has not been checked yet." : runs ? "The check is running." : check.outdated ? "It was changed since its check: check it again."
+    const why = !check ? "It has not been checked yet." : runs ? "The check is running." : check.outdated ? "It was changed since its check: check it again."
         : check.state === "passed" ? "It is complete, and its check passed." : "Its check did not pass.";
-    $("#submit-summary").replaceChildren(h("p", {}, open ? why : { submitted: "It is under review.", accepted: "It was accepted.", published: "It is published." }[state]));
+    $("#submit-summary").replaceChildren(...(open && lacks.length ? [h("p", {}, "Before it can be submitted:"), h("ul", { class: "lack-list" }, ...links())]
+      : [h("p", {}, open ? why : { submitted: "It is under review.", accepted: "It was accepted.", published: "It is published." }[state])]));
     $("#comments").hidden = !comments.length && open;
     $("#comment-list").replaceChildren(...comments.map(({ at, author_name: who, kind, text }) => h("li", { class: `comment ${kind}` },
       h("p", { class: "hint" }, h("strong", {}, who || "Zooscope"), { return: " returned it", accept: " accepted it" }[kind] || "", " · ",
