@@ -53,7 +53,7 @@ def test_an_edit_is_no_new_version_and_survives_a_reindex(parts: Parts) -> None:
             "name": " Cells of leaves ",
             "card": "# New\n",
             "tags": ["leaf", "leaf"],
-            "about": {"organism": ["cress", "mouse"]},
+            "about": {"organism": ["weed", "mouse"]},
         },
         ADA.id,
     )
