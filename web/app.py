@@ -43,6 +43,7 @@ from zoo.pyramid import Pyramids
 from zoo.secrets import VISITOR_COOKIES, read_or_make_key
 from zoo.settings import Settings
 from zoo.submissions import Submissions
+from zoo.usage import Usage
 
 
 class UploadRequest(Request):
@@ -88,6 +89,7 @@ def create_app(
         submissions=Submissions(documents),
         streams=Streams(settings.event_streams),
         pyramids=Pyramids(),
+        usage=Usage(documents),
     )
     # Now, so that a registry of DOIs that lacks a setting is told of at the start.
     _ = parts.publishing

@@ -20,6 +20,7 @@ from zoo.documents import Documents
 from zoo.pyramid import Pyramids
 from zoo.settings import Settings
 from zoo.submissions import Submissions
+from zoo.usage import Usage
 
 SOFTWARE_VERSION = version("zooscope")
 
@@ -40,6 +41,7 @@ class Service:
     submissions: Submissions
     streams: Streams
     pyramids: Pyramids
+    usage: Usage
     stopping: Callable[[], bool] = _never
 
     @cached_property
@@ -56,6 +58,7 @@ class Service:
     def close(self) -> None:
         """Give back what was opened; no request is served afterwards."""
         self.scheduler.close()
+        self.usage.close()
         self.documents.close()
 
     @property

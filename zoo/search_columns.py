@@ -71,12 +71,12 @@ class Columns:
     terms: Terms
     rows: Places
     numbers: NDArray[np.float64]
-    owners: dict[str, NDArray[np.int32]]
-    values: dict[str, NDArray[np.int32]]
+    owners: dict[str, Places]
+    values: dict[str, Places]
 
     @classmethod
     def empty(cls, paths: Sequence[str], number_columns: int) -> Columns:
-        nothing = {path: np.zeros(0, np.int32) for path in paths}
+        nothing = {path: np.zeros(0, np.int64) for path in paths}
         return cls(Terms(paths), np.zeros(0, np.int64), np.zeros((0, number_columns)), nothing, nothing)
 
     def __len__(self) -> int:
@@ -102,11 +102,9 @@ class Columns:
             before = kept[self.owners[path]]
             new = path_of[changed.codes] == index if len(path_of) else np.zeros(0, np.bool_)
             owners[path] = np.concatenate(
-                [moved[self.owners[path][before]], entered[changed.owners[new]]], dtype=np.int32, casting="unsafe"
+                [moved[self.owners[path][before]], entered[changed.owners[new]]], dtype=np.int64
             )
-            values[path] = np.concatenate(
-                [self.values[path][before], number_of[changed.codes[new]]], dtype=np.int32, casting="unsafe"
-            )
+            values[path] = np.concatenate([self.values[path][before], number_of[changed.codes[new]]], dtype=np.int64)
         return Columns(self.terms, rows[order], numbers, owners, values)
 
     # What is found.

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import zipfile
 
+from flask import Flask
 from flask.testing import FlaskClient
 from PIL import Image
 from web_helpers import error_of
@@ -70,3 +71,13 @@ def test_settings_of_a_preview_follow_the_models_head(client: FlaskClient) -> No
     assert "seed_height" in names("") & names("?model=cells")
     assert "seed_height" not in names("?model=grey")
     assert error_of(client.get("/api/v1/preview-settings?model=none")) == (404, "model-missing")
+
+
+def test_downloads_are_counted_once_each_whatever_the_number_of_parts(app: Flask, client: FlaskClient) -> None:
+    url = "/api/v1/models/cells/versions/1.0.0/package.zip"
+    for headers in ({}, {"Range": "bytes=0-99"}, {"Range": "bytes=100-"}):
+        client.get(url, headers=headers).close()
+    client.head(url).close()
+    app.extensions["zooscope"].usage.write()
+    assert client.get("/api/v1/models/cells").get_json()["usage"] == {"tried": 0, "downloads": 2}
+    assert client.get("/api/v1/models?sort=usage.tried").get_json()["total"] == 2

@@ -39,6 +39,8 @@ def create_jobs() -> Any:
     visitors.visitor()
     key = request.headers.get(IDEMPOTENCY_KEY)
     jobs = submit.submit(previews.read_request(body), _earlier(body.get("rerun_of")), key)
+    for job in jobs:
+        service().usage.count(job["model"]["id"], "tried")
     return jsonify({"jobs": [view_here(job) for job in jobs]}), 201
 
 
@@ -81,7 +83,9 @@ def rerun_job(uuid: str) -> Any:
     settings = body.get("settings") or {}
     if not isinstance(settings, dict):
         raise BadField("The field 'settings' is not an object.", "Send {name: value, …}.")
-    return jsonify(view_here(submit.rerun(own_job(uuid), settings))), 201
+    job = submit.rerun(own_job(uuid), settings)
+    service().usage.count(job["model"]["id"], "tried")
+    return jsonify(view_here(job)), 201
 
 
 @blueprint.delete("/jobs/<uuid>")

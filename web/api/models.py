@@ -49,6 +49,10 @@ def get_package(id: str, version: str) -> Response:
     sha256 = model["package_sha256"]
     name = files.download_name(id, version) + ".zip"
     answer = files.send(service().blobs.path(sha256), "application/zip", name, sha256, files.asked_by_content(sha256))
+    # The rest of a download that broke off is no second one.
+    begun = answer.status_code == 200 or (answer.content_range and answer.content_range.start == 0)
+    if begun and request.method == "GET":
+        service().usage.count(id, "downloads")
     answer.headers["Repr-Digest"] = f"sha-256=:{b64encode(bytes.fromhex(sha256)).decode()}:"
     return answer
 
