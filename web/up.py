@@ -26,6 +26,7 @@ from typing import Any
 from scheduler.broker import broker_command
 from web.children import Child
 from zoo import log_lines
+from zoo.doi_registry import check_registry
 from zoo.errors import UserError
 from zoo.secrets import worker_token
 from zoo.settings import Settings, read_settings
@@ -65,6 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
     }
     settings = read_settings().replace(**given)
     log_lines.begin("up", settings.log_format)
+    # What would keep the web server from starting is told once, here, and not again and again by a child.
+    check_registry(settings)
     if arguments.workers is not None and arguments.workers < 0:
         raise UserError("--workers is a negative number.", "Give 0 or more.")
     if arguments.replicas < 1:

@@ -123,15 +123,12 @@ class DoiRegistry(Protocol):
         """Have the model's DOI tell of its newest public version and name all of them; hidden when none is left."""
 
 
-def open_registry(settings: Settings) -> DoiRegistry:
-    """The registry that the settings name; raises `BadSetting` when one that mints lacks what it needs."""
+def check_registry(settings: Settings) -> None:
+    """Raise `BadSetting` when the registry that the settings name lacks what it needs."""
     if settings.doi_registry == "none":
-        from zoo.doi_none import NoRegistry
-
-        return NoRegistry()
-    needed = {"public_url", "doi_password"} | (
-        {"doi_user", "doi_prefix"} if settings.doi_registry == "datacite" else set()
-    )
+        return
+    needed = {"public_url", "doi_password"}
+    needed |= {"doi_user", "doi_prefix"} if settings.doi_registry == "datacite" else set()
     lacking = sorted(f"ZOOSCOPE_{name.upper()}" for name in needed if not getattr(settings, name))
     if lacking:
         raise BadSetting(
@@ -143,6 +140,15 @@ def open_registry(settings: Settings) -> DoiRegistry:
             f"ZOOSCOPE_PUBLIC_URL is {settings.public_url[:80]!r}, which no DOI can resolve to.",
             "Give the address people reach this Zooscope at, such as https://zoo.example.org.",
         )
+
+
+def open_registry(settings: Settings) -> DoiRegistry:
+    """The registry that the settings name; raises `BadSetting` when it lacks what it needs."""
+    check_registry(settings)
+    if settings.doi_registry == "none":
+        from zoo.doi_none import NoRegistry
+
+        return NoRegistry()
     if settings.doi_registry == "datacite":
         from zoo.doi_datacite import DataCite
 

@@ -25,6 +25,7 @@ from zoo.doi_none import NoRegistry
 from zoo.doi_registry import DoiRecord, RegistryDown, RegistryRefused, open_registry
 from zoo.doi_zenodo import Zenodo
 from zoo.settings import BadSetting, Settings
+from zooscope import main
 
 
 @pytest.fixture
@@ -263,3 +264,12 @@ def test_the_settings_choose_the_registry() -> None:
 def test_what_a_registry_lacks_is_told_at_the_start(settings: dict[str, str], told: str) -> None:
     with pytest.raises(BadSetting, match=told):
         open_registry(Settings(**settings))
+
+
+def test_the_service_does_not_start_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ZOOSCOPE_DOI_REGISTRY", "zenodo")
+    assert main(["up", "--no-worker", "--port", "0", "--data", str(tmp_path / "data")]) == 2
+    assert "DOIs from zenodo need ZOOSCOPE_DOI_PASSWORD and ZOOSCOPE_PUBLIC_URL." in capsys.readouterr().err
+    assert not (tmp_path / "data").exists()
