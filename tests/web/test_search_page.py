@@ -13,7 +13,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from web_helpers import error_of
 
-from web import model_search, zoo_pages
+from web import model_search, pages, zoo_pages
 from web.app import create_app
 from web.search_state import SearchState, read
 from zoo.settings import Settings
@@ -145,3 +145,12 @@ def test_an_address_is_read_as_it_was_written(app: Flask) -> None:
     assert (state.low, state.high) == (0.005, 1.0)
     assert state.without("tags", "z").but(ranges=None).address == "/?q=a+b%26c&about.task=segment&tags=x+y&sort=name"
     assert SearchState(model_search.MODELS_SEARCH).address == "/"
+
+
+def test_a_model_that_is_not_listed_can_be_tried_all_the_same(
+    searched: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "MODELS_LISTED", 1)
+    assert "Nuclei of cells" not in searched.get("/try").text
+    assert "Nuclei of cells" in searched.get("/try?model=nuclei-test").text
+    assert searched.get("/try?model=nothing").status_code == 200
