@@ -21,14 +21,14 @@ from web.service import Service, service
 from zoo.blobs import BlobMissing
 from zoo.check_input import CheckInput, check_input
 from zoo.documents import MAXIMUM_PAGE_SIZE, Query
-from zoo.errors import Unavailable, UserError, ZooscopeError
+from zoo.errors import UserError, ZooscopeError
 from zoo.package_archive import ArchiveRefused, PackageInvalid
 from zoo.package_assemble import assemble
 from zoo.package_checked import write_findings
 from zoo.package_requires import needs_of
 from zoo.package_safety import check_contents
 from zoo.packages import ModelPackage, read_package, to_document
-from zoo.submissions import COLLECTION, OPEN_STATES, Body, must_be
+from zoo.submissions import COLLECTION, OPEN_STATES, Body, SubmissionMissing, must_be
 
 # Of a model that nobody measured, on a slow worker: what its lease is made of.
 LOAD_SECONDS, WORK_SECONDS = 10.0, 30.0
@@ -69,10 +69,21 @@ def start(submission: Body) -> dict[str, Any]:
     return job
 
 
+def cancel(submission: Body) -> Body:
+    """Stop the check that runs, if any does; what it was of stays."""
+    check = submission["check"] or {}
+    if check.get("state") != RUNNING:
+        return submission
+    with contextlib.suppress(JobMissing):
+        service().scheduler.cancel(check["job"])
+    return settle(submission)
+
+
 def settle(submission: Body, parts: Service | None = None) -> Body:
     """The submission with its check as far as that has come: what a finished job found is written down, once.
 
-    Never raises for a service that is away: then it is as it was, and the next call goes on.
+    Raises `SubmissionMissing` alone: when a service is away or the disk full it stays as it was, and a later call goes
+    on.
     """
     check = submission["check"] or {}
     if check.get("state") != RUNNING:
@@ -90,8 +101,10 @@ def settle(submission: Body, parts: Service | None = None) -> Body:
         if job["state"] != "done":
             return _over(parts, submission, "error", _why(job))
         return _take(parts, submission, job)
-    except Unavailable as away:
-        log.warning("submission %s: its check is settled later: %s", submission["id"], away.message)
+    except SubmissionMissing:
+        raise
+    except ZooscopeError as error:
+        log.warning("submission %s: its check is settled later: %s", submission["id"], error.message)
         return submission
 
 
@@ -152,6 +165,8 @@ def _take(parts: Service, submission: Body, job: Mapping[str, Any]) -> Body:
     with tempfile.TemporaryDirectory(dir=parts.uploads_folder, prefix="check-") as folder:
         try:
             package = _amended(parts, submission["check"]["package_sha256"], report, files, Path(folder))
+        except BlobMissing:
+            return _over(parts, submission, "error", _said("The checked package was lost.", "Check it again."), files)
         except (PackageInvalid, ArchiveRefused) as error:
             report |= {"passed": False}
             report["steps"].append(

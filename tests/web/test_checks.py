@@ -188,6 +188,30 @@ def test_what_was_changed_meanwhile_is_not_taken_for_checked(
     assert error_of(client.post(f"/api/v1/submissions/{uuid}/submit", json={})) == (409, "not-ready")
 
 
+def test_a_check_is_stopped(app: Flask, client: FlaskClient, ada: str, tmp_path: Path) -> None:
+    uuid = bare_draft(app, ada, tmp_path)["id"]
+    path = f"/api/v1/submissions/{uuid}/check"
+    assert client.delete(path).get_json()["check"] is None
+    job = check(client, uuid)["check"]["job"]
+    stopped = client.delete(path).get_json()["check"]
+    assert (stopped["state"], stopped["report"]["steps"][0]["sentence"]) == ("error", "The check was cancelled.")
+    assert client.get(f"/api/v1/jobs/{job}").get_json()["state"] == "cancelled"
+    assert "This check was cancelled" in client.get(f"/r/{job}").text
+
+
+def test_a_full_disk_puts_the_report_off_and_breaks_no_page(
+    app: Flask, client: FlaskClient, worker: WorkerHand, ada: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uuid = bare_draft(app, ada, tmp_path)["id"]
+    check(client, uuid)
+    finish_check(worker)
+    blobs = app.extensions["zooscope"].blobs
+    with monkeypatch.context() as full:
+        full.setattr(blobs, "free_disk_bytes", 2**62)
+        assert look(client, uuid)["check"]["state"] == "running"
+    assert look(client, uuid)["check"]["state"] == "passed"
+
+
 def test_what_need_not_be_run_is_refused_at_once(app: Flask, client: FlaskClient, ada: str, tmp_path: Path) -> None:
     uuid = bare_draft(app, ada, tmp_path, licence="")["id"]
     assert error_of(client.post(f"/api/v1/submissions/{uuid}/check", json={})) == (422, "package-invalid")
@@ -233,6 +257,11 @@ def test_the_page_of_a_check_shows_it_from_the_queue_to_its_report(
     assert told["report"]["passed"]
     assert told["legend"] is None
     assert set(told["layers"]) == {"overlay"}
+    for part in ("objects", "layers/mask.png", "layers/probability.png", "files/labels.ome.tif"):
+        assert stranger.get(f"/api/v1/jobs/{job}/{part}").status_code == 404
+    for part in ("layers/original.png", "layers/thumbnail.png", "result.zip", "files/test_input.npy"):
+        with stranger.get(f"/api/v1/jobs/{job}/{part}") as answer:
+            assert answer.status_code == 200, part
 
 
 def test_a_check_that_broke_off_has_a_page_that_does_not_blame_the_model(

@@ -24,6 +24,11 @@ def start_check(uuid: str) -> Any:
     return jsonify(submission_view(service().submissions.get(uuid))), 202
 
 
+@blueprint.delete("/submissions/<uuid>/check")
+def cancel_check(uuid: str) -> Any:
+    return jsonify(submission_view(checks.cancel(own_submission(uuid))))
+
+
 @blueprint.get("/submissions/<uuid>/check/files/<name>")
 def get_check_file(uuid: str, name: str) -> Response:
     """A picture or the log of the last check that is over."""
