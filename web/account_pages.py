@@ -46,6 +46,9 @@ def page(template: str, title: str, status: int = 200, **context: Any) -> Respon
     shown = render_template(template, page_title=title, software_version=SOFTWARE_VERSION, when=_when, **context)
     response = make_response(shown, status)
     response.headers["Cache-Control"] = "no-store"
+    error = context.get("error")
+    if isinstance(error, ZooscopeError) and error.retry_after_seconds is not None:
+        response.headers["Retry-After"] = str(error.retry_after_seconds)
     return response
 
 
@@ -119,10 +122,7 @@ def sign_in() -> Any:
             limit().failed(login, address)
             raise
     except UserError as error:
-        response = door(error.status, error)
-        if error.retry_after_seconds:
-            response.headers["Retry-After"] = str(error.retry_after_seconds)
-        return response
+        return door(error.status, error)
     limit().succeeded(login, address)
     return enter(body)
 
@@ -157,12 +157,9 @@ def sign_up() -> Any:
         return _sign_up()
     login, address = request.form.get("login", "")[:200], visitors.address()
     try:
-        # Whoever makes many accounts is slowed down as who guesses passwords is.
-        limit().check("new account", address)
+        limit().new_account(address)
         with limit().hashing():
             body = sessions().accounts.add(login, request.form.get("name", "")[:400], request.form.get("password", ""))
-        if address:
-            limit().failed("new account", address)
     except UserError as error:
         return _sign_up(error.status, error)
     return enter(body)

@@ -17,7 +17,9 @@ from zoo.errors import UserError
 # What fails counts against each of these: failures, within seconds.
 PAIR = (5, 300.0)
 LOGIN = (50, 3600.0)
-ADDRESS = (40, 3600.0)
+ADDRESS = (100, 3600.0)
+# New accounts from one address: a course room behind one router makes a few dozen.
+NEW_ACCOUNTS = (60, 3600.0)
 MOST_KEYS = 20_000
 # Each takes 32 MB and a core for about 0.1 s.
 HASHES_AT_ONCE = 4
@@ -40,29 +42,17 @@ class SignInLimit:
 
     def check(self, login: str, address: str) -> None:
         """Raise TooManyAttempts when too many failed before this one."""
-        now = self._clock()
-        with self._lock:
-            waits = [self._wait(key, limit, now) for key, limit in self._keys(login, address)]
-        wait = max(waits)
-        if wait > 0:
-            error = TooManyAttempts(
-                "Too many attempts to sign in failed.", f"Try again in {int(wait // 60) + 1} min, or ask the operator."
-            )
-            error.retry_after_seconds = int(wait) + 1
-            raise error
+        self._refuse(self._keys(login, address), "Too many attempts to sign in failed.")
+
+    def new_account(self, address: str) -> None:
+        """Count an account that is about to be made; raise TooManyAttempts when too many were before."""
+        keys = [(f"new\n{address}", NEW_ACCOUNTS)] if address else []
+        self._refuse(keys, "Too many accounts were made from your network.")
+        self._count(keys)
 
     def failed(self, login: str, address: str) -> None:
         """Count a failure."""
-        now = self._clock()
-        with self._lock:
-            for key, (most, _) in self._keys(login, address):
-                times = self._failures.setdefault(key, deque())
-                times.append(now)
-                if len(times) > most:
-                    times.popleft()
-                self._failures.move_to_end(key)
-            while len(self._failures) > MOST_KEYS:
-                self._failures.popitem(last=False)
+        self._count(self._keys(login, address))
 
     def succeeded(self, login: str, address: str) -> None:
         """Forget what its owner mistyped."""
@@ -80,6 +70,27 @@ class SignInLimit:
             yield
         finally:
             self._hashes.release()
+
+    def _refuse(self, keys: list[tuple[str, tuple[int, float]]], why: str) -> None:
+        now = self._clock()
+        with self._lock:
+            wait = max((self._wait(key, limit, now) for key, limit in keys), default=0.0)
+        if wait > 0:
+            error = TooManyAttempts(why, f"Try again in {int(wait // 60) + 1} min, or ask the operator.")
+            error.retry_after_seconds = int(wait) + 1
+            raise error
+
+    def _count(self, keys: list[tuple[str, tuple[int, float]]]) -> None:
+        now = self._clock()
+        with self._lock:
+            for key, (most, _) in keys:
+                times = self._failures.setdefault(key, deque())
+                times.append(now)
+                if len(times) > most:
+                    times.popleft()
+                self._failures.move_to_end(key)
+            while len(self._failures) > MOST_KEYS:
+                self._failures.popitem(last=False)
 
     def _keys(self, login: str, address: str) -> list[tuple[str, tuple[int, float]]]:
         """What counts: the machine itself, whose address is empty, has no limit as an address."""

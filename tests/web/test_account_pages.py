@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import pytest
 from account_helpers import PASSWORD, account_for, form_word, sessions_of, signed_in, token_for
@@ -13,6 +14,14 @@ from web_helpers import error_of
 from web.account_pages import safe_next
 from web.app import create_app
 from zoo.settings import Settings
+
+
+@pytest.fixture
+def app(settings: Settings) -> Iterator[Flask]:
+    """Without models, which take a while to read."""
+    app = create_app(settings)
+    yield app
+    app.extensions["zooscope"].close()
 
 
 def session_cookie(client: FlaskClient) -> str:
@@ -58,7 +67,16 @@ def test_over_https_the_cookie_is_bound_to_the_host(settings: Settings) -> None:
 
 @pytest.mark.parametrize(
     "given",
-    ["//evil.example", "https://evil.example", "/\\evil.example", "\\\\evil", "javascript:alert(1)", "", "/a\r\nb", "/é"],
+    [
+        "//evil.example",
+        "https://evil.example",
+        "/\\evil.example",
+        "\\\\evil",
+        "javascript:alert(1)",
+        "",
+        "/a\r\nb",
+        "/é",
+    ],
 )
 def test_nobody_is_led_to_another_site(given: str) -> None:
     assert safe_next(given) == "/account"

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import pytest
 from account_helpers import account_for, form_word, sessions_of, signed_in, token_for
+from flask import Flask
 from flask.testing import FlaskClient
 
+from web.app import create_app
+from zoo.settings import Settings
+
 PAGE = "/admin/accounts"
+
+
+@pytest.fixture
+def app(settings: Settings) -> Iterator[Flask]:
+    """Without models, which take a while to read."""
+    app = create_app(settings)
+    yield app
+    app.extensions["zooscope"].close()
 
 
 def test_only_admins_see_it(client: FlaskClient) -> None:
