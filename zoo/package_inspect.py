@@ -28,7 +28,7 @@ from zoo.keras_file import check_keras_file
 from zoo.keras_graph import read_keras
 from zoo.network_facts import NetworkFacts
 from zoo.onnx_graph import read_onnx
-from zoo.package_archive import PackageInvalid, check_directory
+from zoo.package_archive import ArchiveRefused, PackageInvalid, check_directory
 from zoo.package_head_form import likely_head
 from zoo.settings import GIB, Settings
 
@@ -100,6 +100,11 @@ def _kind(path: Path, name: str) -> str:
     if not head:
         raise PackageInvalid("The file is empty.", HINT)
     if head.startswith(ZIP_MAGIC):
+        if not zipfile.is_zipfile(path):
+            raise ArchiveRefused(
+                "This file begins as a zip archive, and does not end as one.",
+                "It may be cut short: download or make it again, and look at its size.",
+            )
         check_directory(path)
         names: set[str] = set()
         unreadable = (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError, ValueError)
