@@ -16,6 +16,7 @@ from PIL import Image
 from standard_package import make_standard_package, onnx_weights, save
 
 from scheduler.contract import CHECK_FILES, CHECK_STAGES, Progress
+from worker import check_speed
 from worker.check_job import CheckJob, run_check
 from worker.inference import ModelCache
 from worker.job import Cancelled
@@ -38,6 +39,12 @@ def keras_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of a real network; its test output is none that it would make."""
     folder = tmp_path_factory.mktemp("keras")
     return make_package(folder / "bright.zip", weights=keras_network(folder / "bright.keras"), head=HEAD)
+
+
+@pytest.fixture(autouse=True)
+def small_squares(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is timed is as small as can be: the figures are no figures here."""
+    monkeypatch.setattr(check_speed, "SIDES", (64, 128))
 
 
 Checked = Callable[..., dict[str, Any]]
@@ -94,8 +101,8 @@ def test_a_bare_network_passes_and_gets_test_tensors_that_the_next_check_reprodu
 def test_covers_are_square_small_and_show_the_discs_with_and_without_the_result(
     keras_package: Path, checked: Checked, tmp_path: Path
 ) -> None:
-    noise = np.random.default_rng(1).integers(0, 90, (700, 1500), np.uint8)
-    noise[300:340, 1300:1340] = 250
+    noise = np.random.default_rng(1).integers(0, 40, (700, 1500), np.uint8)
+    noise[300:380, 1300:1380] = 250
     checked(without_tensors(keras_package, tmp_path / "bare.zip"), crop_of(noise))
     pictures = {name: Image.open(tmp_path / "out" / name) for name in ("cover.png", "cover-before.png")}
     for name, picture in pictures.items():
