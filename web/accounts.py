@@ -25,7 +25,6 @@ from zoo.settings import Settings
 COOKIE = "zooscope_account"
 SESSION_SECONDS = 30 * 24 * 3600
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-BEARER = "Bearer "
 
 __all__ = [
     "Account",
@@ -132,12 +131,15 @@ def sessions() -> Sessions:
 def current_account() -> Account | None:
     """Who asks, or None. Raises BadToken for a token that is none: a program must not go on as a stranger."""
     if "account" not in g:
-        shown = request.headers.get("Authorization", "")
-        if shown.startswith(BEARER):
-            g.account = sessions().token_account(shown.removeprefix(BEARER).strip())
-        else:
-            g.account = sessions().account()
+        token = _shown_token()
+        g.account = sessions().account() if token is None else sessions().token_account(token)
     return cast("Account | None", g.account)
+
+
+def _shown_token() -> str | None:
+    """The API token of the request; another scheme than Bearer is that of a proxy in front of us."""
+    scheme, _, token = request.headers.get("Authorization", "").strip().partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
 
 
 def forget_account() -> None:
@@ -158,7 +160,7 @@ def require_session() -> Account:
 
     What a token could do to its account would outlive its revocation: make others, or become more.
     """
-    if request.headers.get("Authorization"):
+    if _shown_token() is not None:
         raise NotAllowed("This is for people who are signed in, not for programs.", "Leave the API token out.")
     return require_account()
 

@@ -271,3 +271,19 @@ def test_pages_of_accounts_are_not_kept_by_caches(client: FlaskClient) -> None:
     assert client.get("/account").headers["Cache-Control"] == "no-store"
     client.delete_cookie("zooscope_account")
     assert client.get("/sign-in").headers["Cache-Control"] == "no-store"
+
+
+def test_a_password_for_a_proxy_in_front_is_none_of_ours(client: FlaskClient) -> None:
+    signed_in(client)
+    assert client.get("/account", headers={"Authorization": "Basic eDp5"}).status_code == 200
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "Bearer ", " Bearer"])
+def test_a_token_counts_however_its_scheme_is_written(client: FlaskClient, scheme: str) -> None:
+    signed_in(client, "Eve")
+    _, header = token_for(client)
+    shown = {"Authorization": header["Authorization"].replace("Bearer", scheme)}
+    assert client.get("/api/v1/account", headers=shown).get_json()["name"] == "Ada"
+    assert client.get("/account", headers=shown).status_code == 403
+    for wrong in ("Bearer", "Bearer zst_", "bearer x"):
+        assert client.get("/api/v1/account", headers={"Authorization": wrong}).status_code == 401
