@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from flask import Blueprint, Response, make_response, render_template, request
@@ -17,6 +18,7 @@ from zoo.schema_org import json_ld
 blueprint = Blueprint("zoo_pages", __name__)
 
 GALLERY_MODELS = 24
+CHILDREN_SHOWN = 10
 # A page that any site may show in a frame: it holds links and pictures, nothing to be clicked on somebody's behalf.
 EMBED_POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors *"
 
@@ -66,6 +68,7 @@ def model(id: str) -> str | Response:
         card_html=documentation.render(document.get("card") or ""),
         roles=roles,
         words=zoo_words,
+        lineage=_lineage(document),
         url=url,
         root=addresses.root(),
         ways=open_in.ways(document, addresses.root()),
@@ -77,6 +80,17 @@ def model(id: str) -> str | Response:
         },
         schema=json_ld(document, url, publisher),
     )
+
+
+def _lineage(document: dict[str, Any]) -> dict[str, Any]:
+    """The model this one was made from, if it is in this zoo, and those that say they were made from it."""
+    catalogue, parent = service().catalogue, None
+    named = document.get("about", {}).get("parent", {}).get("id")
+    if named:
+        with contextlib.suppress(ModelMissing):
+            parent = catalogue.get(named)
+    made = catalogue.search(filters={"about.parent.id": [document["id"]]}, page_size=CHILDREN_SHOWN, facets=())
+    return {"parent": parent, "children": [item.body for item in made.items]}
 
 
 @blueprint.get("/embed/models/<id>")

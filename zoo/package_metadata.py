@@ -1,10 +1,10 @@
 """What biologists ask of a model (`about`): read from `config.zooscope.about`, else told from the rest of a package.
 
 Keys: task ("segment", "instances", "detect" or "count"), dimensionality ("2d", "2.5d", "3d"), framework,
-plane_size_um, training_data [{name, url or doi}], and lists of plain words, structure, organism, cell_type, modality
-and staining, with the ids of those an ontology has in `<field>_ids`. What is unknown is left out. Words that
-`zoo.terms` knows are written as it writes them, so that a facet has one value for one thing; its other names for them
-are in `also`, to be found by.
+plane_size_um, training_data [{name, url or doi}], parent {id, version} it was made from, and lists of plain words,
+structure, organism, cell_type, modality and staining, with the ids of those an ontology has in `<field>_ids`. What is
+unknown is left out. Words that `zoo.terms` knows are written as it writes them, so that a facet has one value for one
+thing; its other names for them are in `also`, to be found by.
 """
 
 from __future__ import annotations
@@ -78,6 +78,7 @@ def read_about(
         "framework": FRAMEWORKS.get(weights_format, "") if network else "",
         "plane_size_um": _size(given.get("plane_size_um")),
         "training_data": _training_data(given.get("training_data"), raw.get("training_data")),
+        "parent": _parent(raw.get("parent")),
     }
     for field in FIELDS:
         words = _words(given.get(field)) or _words(told.get(field)) or _tagged(field, tags)
@@ -176,6 +177,12 @@ def _size(given: Any) -> float | None:
     if isinstance(given, bool) or not isinstance(given, int | float) or not 0 < given < math.inf:
         return None
     return float(given)
+
+
+def _parent(given: Any) -> dict[str, str] | None:
+    """The model that this one was made from, as the standard names it."""
+    told = {name: _text(_mapping(given).get(name)) for name in ("id", "version")}
+    return {name: value for name, value in told.items() if value} if told["id"] else None
 
 
 def _mapping(given: Any) -> Mapping[str, Any]:

@@ -16,7 +16,7 @@ MODEL_FIELDS = Fields(
     single=("name", "created", "owner", "published_at", "pixel_size_um", "speed_s_per_mp", "usage.tried",
             "usage.downloads"),
     several=(*FACETS, *OLD_FACETS, "about.structure_ids", "about.organism_ids", "about.cell_type_ids",
-             "about.modality_ids"),
+             "about.modality_ids", "about.parent.id"),
     orders=(("name",), ("created",), ("owner",)),
     text=True,
     facets=(*FACETS, *OLD_FACETS),

@@ -109,6 +109,18 @@ def test_the_report_of_the_check_is_shown(told: FlaskClient, app: Flask) -> None
         assert sentence in text
 
 
+def test_what_it_was_made_from_and_what_was_made_from_it(told: FlaskClient, app: Flask) -> None:
+    documents = app.extensions["zooscope"].documents
+    for id, parent in (("told", {"id": "cells", "version": "1.0.0"}), ("grey", {"id": "affable-shark"})):
+        stored = documents.get("models", id)
+        documents.replace(
+            "models", id, stored.body | {"about": stored.body["about"] | {"parent": parent}}, stored.revision
+        )
+    assert '<dt>Made from</dt><dd><a href="/models/cells">Cells</a> 1.0.0</dd>' in told.get("/models/told").text
+    assert '<dt>Led to</dt><dd><a href="/models/told">Told at length</a></dd>' in told.get("/models/cells").text
+    assert "<dt>Made from</dt><dd>affable-shark</dd>" in told.get("/models/grey").text
+
+
 def test_search_engines_read_what_it_is(told: FlaskClient) -> None:
     text = told.get("/models/told").text
     found = re.findall(r'<script type="application/ld\+json">(.*?)</script>', text, re.DOTALL)

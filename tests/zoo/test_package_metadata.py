@@ -100,3 +100,18 @@ def test_a_package_tells_and_older_documents_do_without(tmp_path: Path) -> None:
 @pytest.mark.parametrize("ert", [{}, None, {"cpu": 3}, {"cpu": {"seconds_per_megapixel": "fast"}}])
 def test_no_measurement_is_no_speed(ert: Any) -> None:
     assert fastest(ert) is None
+
+
+def test_the_model_it_was_made_from_is_told_as_the_standard_names_it() -> None:
+    assert about({"parent": {"id": "affable-shark", "version": "1.1"}})["parent"] == {
+        "id": "affable-shark",
+        "version": "1.1",
+    }
+    for nothing in (
+        {},
+        {"parent": "affable-shark"},
+        {"parent": {"version": "1"}},
+        {"parent": {"id": 5}},
+        {"parent": []},
+    ):
+        assert "parent" not in about(nothing)
