@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from worker.check_tensors import raw_maps
-from worker.inference import ModelCache
+from worker.inference import ModelCache, WarmModel
 from worker.test_tensors import read_test_tensors
 from zoo.errors import UserError
 from zoo.packages import ModelPackage
@@ -37,17 +37,18 @@ class Reproduction:
     numbers: bool = True
 
 
-def reproduces(package: ModelPackage, models: ModelCache, frames: int | None = None) -> Reproduction:
+def reproduces(package: ModelPackage, models: ModelCache | WarmModel, frames: int | None = None) -> Reproduction:
     """Compute the package's test input as a preview does and compare it with its test output.
 
-    `frames` chooses the network for so many planes. Raises `TestTensorsMissing`, `ModelUnrunnable`, `OutOfMemory`.
+    `models` has its model, or is it. `frames` chooses the network for so many planes. Raises `TestTensorsMissing`,
+    `ModelUnrunnable`, `OutOfMemory`.
     """
     tensors = read_test_tensors(package, frames)
     if tensors is None:
         raise TestTensorsMissing(
             f"{package.id} {package.version} has no test tensors to be checked with.", "Add a test input and output."
         )
-    model = models.get(package)
+    model = models if isinstance(models, WarmModel) else models.get(package)
     more = {} if frames is None else {"frames": frames}
     given = tensors.prepared(package)
     if package.head["kind"] == "boxes":

@@ -33,6 +33,7 @@ from worker.child_failures import short_traceback
 from worker.inference import ModelCache, WarmModel
 from worker.job import Cancelled, PreviewJob
 from worker.manifest import software
+from worker.network_tensorflow import full_precision
 from worker.prepare import fitted, prepared
 from worker.preview import PreviewResult, run_preview
 from worker.table import head_classes
@@ -127,13 +128,24 @@ class Check:
         """The model on its test tensors, or test tensors made with it; the job that the next steps take."""
         settings = resolve(dict(self.job.settings), package)
         preview = PreviewJob(package, self.job.crop, settings, self.job.source)
-        model = self.models.get(package)
+        with full_precision():
+            self._compare(step, preview)
+        return preview
+
+    def _exact(self, package: ModelPackage, anew: bool = False) -> WarmModel:
+        """The model as its author's tensors are compared with: on a card never in half precision."""
+        if self.models.device == "cpu":
+            return self.models.load(package) if anew else self.models.get(package)
+        return WarmModel(package, self.models.device, self.models.threads, exact=True)
+
+    def _compare(self, step: Step, preview: PreviewJob) -> None:
+        package, model = preview.package, self._exact(preview.package)
         if not package.test_input or not package.test_output:
             self._make_tensors(step, preview, model)
-            return preview
+            return
         said = []
         for frames in [None, *package.variant_tests]:
-            found = reproduces(package, self.models, frames)
+            found = reproduces(package, model, frames)
             self.report.difference = _larger(self.report.difference, found.difference)
             said.append((found, f" with {frames} planes" if frames else ""))
         wrong = [(found, which) for found, which in said if not found.agrees]
@@ -141,7 +153,6 @@ class Check:
             step.done(*not_reproduced(*wrong[0]))
         else:
             step.done(True, f"The test output is reproduced: {said[0][0].text}.")
-        return preview
 
     def _make_tensors(self, step: Step, preview: PreviewJob, model: WarmModel) -> None:
         given, made = make_test_tensors(preview, model)
@@ -150,7 +161,7 @@ class Check:
             step.done(False, *bad)
             return
         # Loaded anew: weights that the file lacks are made at random each time.
-        again = make_test_tensors(preview, self.models.load(preview.package))[1]
+        again = make_test_tensors(preview, self._exact(preview.package, anew=True))[1]
         same = compare(again, made, preview.package)
         self.report.difference = same.difference
         if not same.agrees:

@@ -33,14 +33,14 @@ class OutOfMemory(ZooscopeError):
 class WarmModel:
     """The networks of a package, by how many planes they take: the first is loaded at once, the others when asked for.
 
-    Loaded networks never change and are safe to call again and again.
+    Loaded networks never change and are safe to call again and again. `exact` ones are not computed in half precision.
     """
 
-    def __init__(self, package: ModelPackage, device: str, threads: int = 0) -> None:
+    def __init__(self, package: ModelPackage, device: str, threads: int = 0, exact: bool = False) -> None:
         self.package, self.sha256 = package, package.sha256
         self.stride, self.halo, self.output_stride = package.stride, package.halo, package.output_stride
         self.output_channels = len(package.output_channels)
-        self.device, self.on_gpu, self.threads = device, device != "cpu", threads
+        self.device, self.on_gpu, self.threads, self.exact = device, device != "cpu", threads, exact
         self.networks: dict[int, Network] = {}
         if package.network:
             self.network(min(package.variants, default=1))
@@ -53,7 +53,7 @@ class WarmModel:
                 raise ModelUnrunnable(
                     f"{self.package.id} has no network for {frames} planes.", f"It has networks for {has} planes."
                 )
-            self.networks[frames] = load_network(self.package, self.device, frames, self.threads)
+            self.networks[frames] = load_network(self.package, self.device, frames, self.threads, self.exact)
         return self.networks[frames]
 
     def predict(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,10 +116,24 @@ class TensorFlowNetwork:
             raise MemoryError(str(error)) from error
 
 
-def load_tensorflow(file: Path, package: ModelPackage, device: str, frames: int) -> TensorFlowNetwork:
+@contextlib.contextmanager
+def full_precision() -> Iterator[None]:
+    """Without TensorFloat-32, in which newer cards compute float32 with ten bits of mantissa."""
+    allowed = tf.config.experimental.tensor_float_32_execution_enabled()
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    try:
+        yield
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(allowed)
+
+
+def load_tensorflow(
+    file: Path, package: ModelPackage, device: str, frames: int, exact: bool = False
+) -> TensorFlowNetwork:
     """The network in a .keras, .h5 or zipped SavedModel file; the caller has seen to it that the last two may run.
 
-    A card that is fast at half precision computes in it, if the package's test tensor shows no harm.
+    A card that is fast at half precision computes in it, if the package's test tensor shows no harm and it is not to
+    be `exact`.
     """
     layout, channels = layout_of(package), package.channels * frames
     try:
@@ -134,7 +149,7 @@ def load_tensorflow(file: Path, package: ModelPackage, device: str, frames: int)
         return TensorFlowNetwork(lambda given: network(given, training=False), layout, channels, device, fixed)
 
     full = wrapped(model)
-    return in_half_precision(full, model, wrapped, package, frames, compute_capability())
+    return full if exact else in_half_precision(full, model, wrapped, package, frames, compute_capability())
 
 
 def _saved_model(file: Path) -> Forward:

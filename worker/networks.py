@@ -90,10 +90,13 @@ def layout_of(package: ModelPackage) -> Layout:
     return Layout(package.axes, package.output_axes or package.axes)
 
 
-def load_network(package: ModelPackage, device: str, frames: int | None = None, threads: int = 0) -> Network:
+def load_network(
+    package: ModelPackage, device: str, frames: int | None = None, threads: int = 0, exact: bool = False
+) -> Network:
     """Load the package's network, or that for so many planes, and compute a first tile with it.
 
-    `device` is as `worker.network_tensorflow.prepare_device` tells it; 0 threads: all. Raises `ModelUnrunnable`.
+    `device` is as `worker.network_tensorflow.prepare_device` tells it; 0 threads: all; `exact` is never computed in
+    half precision. Raises `ModelUnrunnable`.
     """
     with tempfile.TemporaryDirectory(prefix="zooscope-model-") as folder:
         file = package.extract_weights(Path(folder), frames if frames in package.variants else None)
@@ -105,7 +108,7 @@ def load_network(package: ModelPackage, device: str, frames: int | None = None, 
         else:
             from worker.network_tensorflow import load_tensorflow
 
-            network = load_tensorflow(file, package, device, frames or 1)
+            network = load_tensorflow(file, package, device, frames or 1, exact)
     _check(network, package, frames or 1)
     return network
 

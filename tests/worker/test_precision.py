@@ -78,6 +78,19 @@ def test_a_fast_card_computes_in_half_precision_if_the_test_tensor_allows(
     assert 0 < np.abs(made - exact).max() < 0.01
 
 
+def test_what_is_to_be_exact_is_not_halved_nor_computed_in_tensor_float_32(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(network_tensorflow, "compute_capability", lambda: (9, 0))
+    package = packed(tmp_path, network())
+    exact = load_tensorflow(package.extract_weights(tmp_path / "weights"), package, "a card", 1, exact=True)
+    assert exact.precision == "float32"
+    before = tf.config.experimental.tensor_float_32_execution_enabled()
+    with network_tensorflow.full_precision():
+        assert not tf.config.experimental.tensor_float_32_execution_enabled()
+    assert tf.config.experimental.tensor_float_32_execution_enabled() is before
+
+
 def test_values_that_half_precision_cannot_hold_are_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = loaded(tmp_path, network(gain=1e6), monkeypatch, (8, 0))
     assert kept.precision.startswith("float32: half precision would change the test output")
