@@ -22,7 +22,8 @@ SORTS = {
     "name": ("name", False),
 }
 MODELS_SEARCH = Kind("/", FIELDS, SORTS)
-FACET_VALUES = 7
+# So many values of a field are shown at once, and so many more can be unfolded.
+FACET_VALUES, MORE_VALUES = 7, 33
 
 
 def find(state: SearchState, size: int) -> Page:
@@ -63,5 +64,5 @@ def shown_facets(state: SearchState, page: Page) -> list[dict[str, Any]]:
         if values:
             more = [entry for entry in values[FACET_VALUES:] if not entry[3]]
             first = [entry for entry in values if entry not in more]
-            shown.append({"field": field, "name": field_name(field), "first": first, "more": more})
+            shown.append({"field": field, "name": field_name(field), "first": first, "more": more[:MORE_VALUES]})
     return shown
