@@ -17,6 +17,9 @@ from zoo.submissions import OPEN_STATES, Body, check_role, must_be
 
 COVER_BYTES = MIB // 2
 COVER_FORMATS = ("png", "jpeg")
+MARKS = ("prefilled", "guessed")
+# A first version, and one plane, are what most networks have; none tells it.
+GUESSED = {"version", "dimensionality", "minimum_size"}
 NETWORK_ROLES = ("package", "weights")
 
 
@@ -88,7 +91,7 @@ def _look(role: str, path: Path, name: str) -> Found:
 def entered(fields: Mapping[str, Any], found: Found) -> dict[str, Any]:
     """What to change of the form: fields that are empty, or that an earlier file filled in, are filled in.
 
-    `prefilled` names those, until the author changes them.
+    `prefilled` names those, until the author changes them; `guessed` what no file told, which one that does replaces.
     """
     if found.kind == "cover":
         return {}
@@ -96,14 +99,15 @@ def entered(fields: Mapping[str, Any], found: Found) -> dict[str, Any]:
         told = {name: value for name, value in found.fields.items() if name == "test_image" or not fields.get(name)}
         before = set(fields.get("prefilled") or ())
         return told | {"prefilled": sorted(before | (told.keys() - {"test_image"}))}
-    before = {name for name in fields.get("prefilled") or () if isinstance(name, str)}
-    told = {name: value for name, value in found.fields.items() if name in before or not fields.get(name)}
+    before, guesses = ({name for name in fields.get(key) or () if isinstance(name, str)} for key in MARKS)
+    guessed = set() if found.kind == PACKAGE else GUESSED
+    theirs = before | (guesses - guessed)
+    told = {name: value for name, value in found.fields.items() if name in theirs or not fields.get(name)}
     # What another file told, and this one does not.
     stale = {name: None for name in before - found.fields.keys() if name != "pixel_size_um"}
     name = text({**fields, **told}, "name")
     if name and "id" not in told and not fields.get("id") and slug(name):
         told["id"] = slug(name)
     facts = found.facts | ({"wrong": found.wrong} if found.wrong else {})
-    # A first version, and one plane, are guesses that no file tells.
-    guessed = set() if found.kind == PACKAGE else {"version", "dimensionality", "minimum_size"}
-    return {**stale, **told, "facts": facts or None, "prefilled": sorted(told.keys() - guessed)}
+    marks = {"prefilled": sorted(told.keys() - guessed), "guessed": sorted(told.keys() & guessed) or None}
+    return {**stale, **told, **marks, "facts": facts or None}

@@ -1,6 +1,6 @@
 /** Begin a draft: with a file that is dropped, or without. */
 import { api } from "./api.js";
-import { $, showError } from "./dom.js";
+import { $, pageData, showError } from "./dom.js";
 import { roleOf, sendFile } from "./send_file.js";
 
 const label = $(".drop-label .hint");
@@ -13,7 +13,7 @@ async function begin(file) {
   showError(note, null);
   let draft;
   try {
-    draft = await api("/submissions", { json: {} });
+    draft = await api("/submissions", { json: { fields: pageData().fields } });
     if (file) await sendFile(draft.id, roleOf(file), file, (part) => { label.textContent = part < 1 ? `${file.name}: ${Math.floor(part * 100)} % sent` : `${file.name}: looking at it…`; }, new AbortController().signal);
     location.assign(draft.links.page);
   } catch (error) {

@@ -24,9 +24,10 @@ const check = checking({ draft: () => draft, flush: keep.flush, got: keep.newer 
 function typed(name, value) {
   touched.add(name);
   keep.change(name, value);
-  if (draft.fields.prefilled?.includes(name)) {
-    draft.fields.prefilled = draft.fields.prefilled.filter((one) => one !== name);
-    keep.change("prefilled", draft.fields.prefilled);
+  for (const list of ["prefilled", "guessed"]) {
+    if (!draft.fields[list]?.includes(name)) continue;
+    draft.fields[list] = draft.fields[list].filter((one) => one !== name);
+    keep.change(list, draft.fields[list]);
     const mark = $(".from-file", form.holders[name]);
     if (mark) mark.hidden = true;
   }
