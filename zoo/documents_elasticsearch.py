@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 from elasticsearch import ApiError, BadRequestError, ConflictError, Elasticsearch, NotFoundError, TransportError
 
-from zoo.document_fields import MAXIMUM_ID, encode, text_of, values
+from zoo.document_fields import MAXIMUM_ID, encode, text_of
 from zoo.documents import (
     DocumentExists,
     DocumentsUnavailable,
@@ -34,7 +34,8 @@ from zoo.documents import (
     first_value,
     missing,
 )
-from zoo.elasticsearch_search import finite, occurrences_of, page_of, request_of, words_nowhere
+from zoo.elasticsearch_fields import LONGEST_VALUE, AnyFields, fields_of
+from zoo.elasticsearch_search import occurrences_of, page_of, request_of, words_nowhere
 
 ANSWER_SECONDS = 5.0
 # How long a write waits for a collection that is just being moved to another index.
@@ -42,8 +43,6 @@ BLOCKED_SECONDS = 15.0
 BLOCKED_RETRY_SECONDS = 0.05
 # Elasticsearch's longest `_id`.
 LONGEST_KEY = 512
-# Values longer than this, path included, are found by their words only.
-LONGEST_VALUE = 1000
 TEMPLATE_PRIORITY = 500
 FIRST_GENERATION = 1
 
@@ -70,6 +69,8 @@ TEMPLATE: dict[str, Any] = {
     },
 }
 
+ANY_FIELDS = AnyFields()
+
 T = TypeVar("T")
 
 
@@ -88,14 +89,20 @@ class ElasticDocuments:
         self._template_put = False
         self._indices: set[str] = set()
         self._declared: dict[str, Fields] = {}
+        self._fields: dict[str, AnyFields] = {}
 
     def declare(self, collection: str, fields: Fields) -> None:
-        """Nothing but what may be searched for: Elasticsearch counts and sorts what it indexes quickly anyway."""
+        """Say what may be searched for. A collection that is searched by words or facets has fields of its own for it;
+        what was written before is sorted and ranged by them after `zooscope reindex`."""
         check_collection(collection)
-        self._declared[collection] = fields
+        with self._lock:
+            if self._declared.get(collection) != fields:
+                self._declared[collection] = fields
+                self._fields[collection] = fields_of(fields)
+                self._indices.discard(collection)
 
     def create(self, collection: str, id: str, body: Mapping[str, Any]) -> Stored:
-        source, kept = document(id, body)
+        source, kept = document(id, body, self.fields(collection))
         self._check_declared(collection, kept)
         with self._errors():
             self._ensure(collection)
@@ -124,10 +131,11 @@ class ElasticDocuments:
 
     def replace(self, collection: str, id: str, body: Mapping[str, Any], revision: str, lasting: bool = True) -> Stored:
         """Every write lasts: how the server's translog is kept is a setting of the index."""
-        source, kept = document(id, body)
+        source, kept = document(id, body, self.fields(collection))
         check_collection(collection)
         self._check_declared(collection, kept)
         with self._errors(), self._compared(collection, id):
+            self._ensure(collection)
             index, if_seq_no, if_primary_term = self._parsed(collection, id, revision)
             written = self._unblocked(
                 lambda: self.client.index(
@@ -156,7 +164,8 @@ class ElasticDocuments:
         query.check()
         if collection in self._declared:
             self._declared[collection].check_query(collection, query)
-        request = request_of(query)
+        fields = self.fields(collection)
+        request = request_of(query, fields)
         empty = Page([], 0, {path: {} for path in query.facets})
         if request is None:
             return empty
@@ -171,7 +180,7 @@ class ElasticDocuments:
                 return empty
             except BadRequestError as error:
                 raise DocumentsUnavailable("The search could not be carried out.", "Use fewer words.") from error
-        return page_of(query, found.body)
+        return page_of(query, fields, found.body)
 
     def _corrected(self, collection: str, query: Query) -> dict[str, Any] | None:
         """The request with words that occur nowhere taken for misspelt ones; None when there are none."""
@@ -179,7 +188,7 @@ class ElasticDocuments:
         if counting is None:
             return None
         nowhere = words_nowhere(self.client.search(index=self.alias(collection), **counting).body)
-        return request_of(query, nowhere) if nowhere else None
+        return request_of(query, self.fields(collection), nowhere) if nowhere else None
 
     def edge(
         self, collection: str, field: str, filters: Mapping[str, Sequence[Scalar]], last: bool = False
@@ -193,6 +202,10 @@ class ElasticDocuments:
     def _check_declared(self, collection: str, body: Mapping[str, Any]) -> None:
         if collection in self._declared:
             self._declared[collection].check_body(body)
+
+    def fields(self, collection: str) -> AnyFields:
+        """How the collection's fields stand in its index."""
+        return self._fields.get(collection) or ANY_FIELDS
 
     def alias(self, collection: str) -> str:
         return f"{self.prefix}-{collection}"
@@ -221,7 +234,13 @@ class ElasticDocuments:
                 self._template_put = True
             if not self.client.indices.exists_alias(name=self.alias(collection)):
                 self._make(collection)
+            self.put_fields(collection, self.alias(collection))
             self._indices.add(collection)
+
+    def put_fields(self, collection: str, index: str) -> None:
+        """Tell the server of the collection's own fields; those it knows already stay."""
+        if properties := self.fields(collection).properties:
+            self.client.indices.put_mapping(index=index, properties=dict(properties))
 
     def _make(self, collection: str) -> None:
         """The first index; another process may be making it at the same time."""
@@ -275,19 +294,11 @@ class ElasticDocuments:
             ) from error
 
 
-def document(id: str, body: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def document(id: str, body: Mapping[str, Any], fields: AnyFields) -> tuple[dict[str, Any], dict[str, Any]]:
     """What is sent for a body, and the body as it is kept. Raises DocumentInvalid."""
     kept = json.loads(encode(id, body))
-    found = sorted(values(kept), key=lambda value: (value.path, value.word))
     title, words = text_of(id, kept)
-    fields = [
-        {"path": value.path, "word": value.word}
-        if value.number is None
-        else {"path": value.path, "word": value.word, "number": finite(value.number)}
-        for value in found
-    ]
-    listed = [f"{value.path}\x1f{value.word}" for value in found]
-    return {"id": id, "body": kept, "title": title, "words": words, "values": listed, "fields": fields}, kept
+    return {"id": id, "body": kept, "title": title, "words": words} | fields.parts(kept), kept
 
 
 def key(id: str) -> str:

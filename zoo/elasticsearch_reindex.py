@@ -17,6 +17,7 @@ from elasticsearch import BadRequestError
 from elasticsearch.helpers import scan, streaming_bulk
 
 from zoo.documents_elasticsearch import ElasticDocuments, document, key
+from zoo.elasticsearch_fields import AnyFields
 from zoo.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -61,7 +62,8 @@ def reindex(documents: ElasticDocuments, collection: str, take_over: bool = Fals
             f"The index {new} is there already.", "Another reindex runs; if none does, add --take-over."
         ) from None
     try:
-        _copy_all(client, old, new)
+        documents.put_fields(collection, new)
+        _copy_all(client, old, new, documents.fields(collection))
         client.indices.put_settings(index=new, settings={"index": {"refresh_interval": None}})
         client.indices.refresh(index=new)
         swap = [{"remove": {"index": old, "alias": alias}}, {"add": {"index": new, "alias": alias}}]
@@ -75,34 +77,34 @@ def reindex(documents: ElasticDocuments, collection: str, take_over: bool = Fals
     return int(client.count(index=new)["count"])
 
 
-def _copy_all(client: Any, old: str, new: str) -> None:
+def _copy_all(client: Any, old: str, new: str, fields: AnyFields) -> None:
     """Everything, rounds of what changed meanwhile, and a last one while nothing can change."""
     done = -1
     for _ in range(MAXIMUM_ROUNDS):
         until = _last_sequence_number(client, old)
-        copied = _copy(client, old, new, after=done)
+        copied = _copy(client, old, new, fields, after=done)
         done = until
         if copied < SMALL_ROUND:
             break
     client.indices.add_block(index=old, block="write")
-    _copy(client, old, new, after=done)
+    _copy(client, old, new, fields, after=done)
     for id in _keys(client, new) - _keys(client, old):
         client.delete(index=new, id=id)
 
 
-def _copy(client: Any, old: str, new: str, after: int) -> int:
+def _copy(client: Any, old: str, new: str, fields: AnyFields, after: int) -> int:
     """Copy the documents whose latest write has a larger sequence number than `after`; returns how many."""
     client.indices.refresh(index=old)
     query = {"query": {"range": {"_seq_no": {"gt": after}}}, "_source": ["id", "body"]}
     copied = 0
-    for _ in streaming_bulk(client, _copies(scan(client, index=old, query=query), new), chunk_size=BATCH):
+    for _ in streaming_bulk(client, _copies(scan(client, index=old, query=query), new, fields), chunk_size=BATCH):
         copied += 1
     return copied
 
 
-def _copies(hits: Iterable[dict[str, Any]], new: str) -> Iterator[dict[str, Any]]:
+def _copies(hits: Iterable[dict[str, Any]], new: str, fields: AnyFields) -> Iterator[dict[str, Any]]:
     for hit in hits:
-        source, _ = document(hit["_source"]["id"], hit["_source"]["body"])
+        source, _ = document(hit["_source"]["id"], hit["_source"]["body"], fields)
         yield {"_op_type": "index", "_index": new, "_id": key(hit["_source"]["id"]), "_source": source}
 
 

@@ -6,35 +6,34 @@ because words are folded by `zoo/document_fields.py` before they are indexed and
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 from typing import Any
 
-from zoo.document_fields import LONG_WORD, SHORTEST_MISSPELT, differences_allowed, spelling, words_of_text
-from zoo.documents import MAXIMUM_FACET_VALUES, SCORE, Page, Query, Stored
+from zoo.document_fields import LONG_WORD, SHORTEST_MISSPELT, differences_allowed, words_of_text
+from zoo.documents import SCORE, Page, Query, Stored
+from zoo.elasticsearch_fields import AnyFields, Clause
 
 # A word in what names a document counts this many times as much as one in the rest.
 TITLE_WEIGHT = 5
 # Elasticsearch's words for the law of misspelt words in `zoo/documents.py`.
 MISSPELT = {"fuzziness": f"AUTO:{SHORTEST_MISSPELT},{LONG_WORD}", "prefix_length": 1, "max_expansions": 50}
-LARGEST_NUMBER = 1.7976931348623157e308
-
-Clause = dict[str, Any]
 
 
-def request_of(query: Query, nowhere: Collection[int] = ()) -> dict[str, Any] | None:
+def request_of(query: Query, fields: AnyFields, nowhere: Collection[int] = ()) -> dict[str, Any] | None:
     """The arguments of the client's `search`; None when nothing can be found: a text without any word.
 
-    `nowhere` are the numbers of the text's words that are known to occur in no document, and taken for misspelt ones.
+    `fields` is how the collection's fields stand. `nowhere` are the numbers of the text's words that are known to occur
+    in no document, and taken for misspelt ones.
     """
     words = words_of_text(query.text)
     if query.text.strip() and not words:
         return None
-    always = [_range(path, low, high) for path, (low, high) in query.ranges.items() if (low, high) != (None, None)]
-    filters = {path: _any_of(path, chosen) for path, chosen in query.filters.items() if chosen}
+    ranges = {path: limits for path, limits in query.ranges.items() if limits != (None, None)}
+    always = [fields.within(path, *limits) for path, limits in ranges.items()]
+    filters = {path: fields.any_of(path, chosen) for path, chosen in query.filters.items() if chosen}
     request: dict[str, Any] = {
         "query": {"bool": {"must": _text(words, nowhere), "filter": always}},
-        "sort": _sort(query, words),
+        "sort": _sort(query, words, fields),
         "from_": (query.page - 1) * query.size,
         "size": query.size,
         "source": ["id", "body"],
@@ -44,11 +43,11 @@ def request_of(query: Query, nowhere: Collection[int] = ()) -> dict[str, Any] | 
     if filters:
         request["post_filter"] = {"bool": {"filter": list(filters.values())}}
     if query.facets:
-        request["aggs"] = {path: _facet(path, filters) for path in query.facets}
+        request["aggs"] = {path: _facet(path, filters, fields) for path in query.facets}
     return request
 
 
-def page_of(query: Query, answer: dict[str, Any]) -> Page:
+def page_of(query: Query, fields: AnyFields, answer: dict[str, Any]) -> Page:
     hits = answer["hits"]
     items = [
         Stored(hit["_source"]["id"], hit["_source"]["body"], f"{hit['_index']}@{hit['_seq_no']}.{hit['_primary_term']}")
@@ -56,7 +55,7 @@ def page_of(query: Query, answer: dict[str, Any]) -> Page:
     ]
     counted = answer.get("aggregations", {})
     facets = {
-        path: {bucket["key"].partition("\x1f")[2]: bucket["doc_count"] for bucket in counted[path]["values"]["buckets"]}
+        path: {fields.value_of(bucket["key"]): bucket["doc_count"] for bucket in counted[path]["values"]["buckets"]}
         for path in query.facets
     }
     total = hits["total"]["value"] if "total" in hits else 0
@@ -107,40 +106,14 @@ def _text(words: list[str], nowhere: Collection[int]) -> list[Clause]:
     return clauses
 
 
-def _any_of(path: str, chosen: Any) -> Clause:
-    return {"terms": {"values": [f"{path}\x1f{spelling(value)}" for value in chosen]}}
-
-
-def _range(path: str, low: float | None, high: float | None) -> Clause:
-    limits = {name: finite(float(limit)) for name, limit in (("gte", low), ("lte", high)) if limit is not None}
-    within = [{"term": {"fields.path": path}}, {"range": {"fields.number": limits}}]
-    return {"nested": {"path": "fields", "query": {"bool": {"filter": within}}}}
-
-
-def finite(number: float) -> float:
-    """The number as far as a double of Elasticsearch goes, which knows no infinity."""
-    return max(-LARGEST_NUMBER, min(LARGEST_NUMBER, number))
-
-
-def _facet(path: str, filters: dict[str, Clause]) -> Clause:
+def _facet(path: str, filters: dict[str, Clause], fields: AnyFields) -> Clause:
     """Counted under every filter but the field's own; most frequent first, then in the order of the values."""
     others = [clause for other, clause in filters.items() if other != path]
-    # Lucene's expressions have operators of their own, so everything but letters and digits is escaped.
-    beginning = re.sub(r"([^\w])", r"\\\1", f"{path}", flags=re.ASCII)
-    values = {"field": "values", "include": f"{beginning}\x1f(.|\n)*", "size": MAXIMUM_FACET_VALUES}
-    return {"filter": {"bool": {"filter": others}}, "aggs": {"values": {"terms": values}}}
+    return {"filter": {"bool": {"filter": others}}, "aggs": {"values": {"terms": fields.counted(path)}}}
 
 
-def _sort(query: Query, words: list[str]) -> list[Clause]:
-    """What lacks the field comes last, ties by id; numbers come before words."""
-    order = "desc" if query.descending else "asc"
+def _sort(query: Query, words: list[str], fields: AnyFields) -> list[Clause]:
+    """What lacks the field comes last, ties by id."""
     if query.sort == SCORE:
-        return [*([{"_score": order}] if words else []), {"id": "asc"}]
-    of_field: Clause = {"term": {"fields.path": query.sort}}
-    no_number = {"bool": {"filter": of_field, "must_not": {"exists": {"field": "fields.number"}}}}
-    number, word = (
-        {f"fields.{name}": {"order": order, "mode": "max" if query.descending else "min", "missing": "_last",
-                            "nested": {"path": "fields", "filter": chosen}}}
-        for name, chosen in (("number", of_field), ("word", no_number))
-    )  # fmt: skip
-    return [*((word, number) if query.descending else (number, word)), {"id": "asc"}]
+        return [*([{"_score": "desc" if query.descending else "asc"}] if words else []), {"id": "asc"}]
+    return [*fields.sorted_by(query.sort, query.descending), {"id": "asc"}]

@@ -12,6 +12,7 @@ from zoo.blobs import DiskBlobs
 from zoo.catalogue import Catalogue
 from zoo.errors import UserError
 from zoo.open_documents import open_documents
+from zoo.searched_fields import declare_searched
 from zoo.settings import read_settings
 from zoo.submissions import Submissions
 
@@ -30,6 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = read_settings()
     settings = settings.replace(data=arguments.data or settings.data)
     with closing(open_documents(settings)) as documents:
+        declare_searched(documents)
         if settings.elasticsearch:
             _move(documents, arguments.take_over)
         else:

@@ -11,6 +11,7 @@ from documents_contract import ids
 from zoo import elasticsearch_reindex
 from zoo.documents import DocumentMissing, Query, RevisionConflict
 from zoo.documents_elasticsearch import ElasticDocuments
+from zoo.elasticsearch_fields import AnyFields
 from zoo.elasticsearch_reindex import ReindexRunning, collections, reindex
 from zoo.identifiers import new_uuid
 
@@ -64,8 +65,8 @@ def test_what_is_written_meanwhile_is_kept(documents: ElasticDocuments, monkeypa
             except RevisionConflict:
                 continue
 
-    def copy_and_interfere(client: object, old: str, new: str, after: int) -> int:
-        copied = copy(client, old, new, after)
+    def copy_and_interfere(client: object, old: str, new: str, fields: AnyFields, after: int) -> int:
+        copied = copy(client, old, new, fields, after)
         rounds.append(copied)
         if len(rounds) == 1:
             stored = documents.get("models", "changes")
