@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 from browser_visitor import Visitor
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 from result_page import run, wait_done
 from test_page_checks import PHONE, SCRIPT_BYTES, check, script_bytes, violations
+from test_whole_path import tab_to
 
 from zoo.accounts import Accounts
 from zoo.open_documents import open_documents
@@ -193,6 +194,65 @@ def test_what_was_removed_comes_back(enter: Callable[..., Page]) -> None:
     expect(page.locator("#field-authors-note")).to_be_hidden()
     page.fill("#field-structure", "mitoch")
     expect(page.locator("#field-structure-terms option[value=mitochondrion]")).to_have_count(1)
+
+
+def test_by_keyboard_alone(enter: Callable[..., Page]) -> None:
+    page = enter("grace", "/publish")
+    tab_to(page, "#begin")
+    page.keyboard.press("Enter")
+    page.wait_for_url(DRAFT)
+    tab_to(page, "[data-step=what]")
+    page.keyboard.press("Enter")
+    tab_to(page, "#field-name")
+    page.keyboard.type("Typed by hand")
+    tab_to(page, "#field-task")
+    page.keyboard.press("I")
+    tab_to(page, "#field-structure")
+    page.keyboard.type("axon, dendrite")
+    page.keyboard.press("Enter")
+    chips = page.locator("[data-field=structure] .word")
+    expect(chips).to_have_count(2)
+    page.keyboard.press("Backspace")
+    expect(chips).to_have_count(1)
+    tab_to(page, "[data-field=authors] [data-add-row]")
+    page.keyboard.press("Enter")
+    page.keyboard.type("Grace Hopper")
+    tab_to(page, "[aria-label^='Remove row'], [aria-label^='Remove Grace']")
+    page.keyboard.press("Enter")
+    expect(page.locator(".row-line")).to_have_count(0)
+    tab_to(page, "#undo button")
+    page.keyboard.press("Enter")
+    expect(page.locator(".row-line input").first).to_have_value("Grace Hopper")
+    saved(page)
+    tab_to(page, "#turn-next")
+    page.keyboard.press("Enter")
+    expect(page.locator("#how-title")).to_be_visible()
+
+
+def test_an_upload_can_be_cancelled_and_goes_on(
+    enter: Callable[..., Page], visitors: list[Visitor], tmp_path: Path
+) -> None:
+    page = enter("grace", "/publish")
+    page.click("#begin")
+    page.wait_for_url(DRAFT)
+    large = tmp_path / "large.onnx"
+    large.write_bytes(bytes(20 * 2**20))
+    asked: list[str] = []
+
+    def slow(route: Route) -> None:
+        asked.append(route.request.headers["content-range"])
+        if len(asked) == 2:
+            page.click("#sent-weights [data-cancel]")
+            return route.abort()
+        return route.continue_()
+
+    page.route("**/files/weights*", slow)
+    page.set_input_files("#file-weights", large)
+    expect(page.locator("#sent-weights .drop-zone")).to_be_visible()
+    page.set_input_files("#file-weights", large)
+    expect(page.locator("#note-weights")).to_contain_text("no ONNX file")
+    assert [text.split("-")[0] for text in asked] == ["bytes 0", "bytes 8388608", "bytes 8388608", "bytes 16777216"]
+    visitors[0].complaints.clear()  # the browser notes what was stopped
 
 
 def test_a_file_that_is_refused_says_why(enter: Callable[..., Page], visitors: list[Visitor], tmp_path: Path) -> None:
