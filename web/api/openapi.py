@@ -25,7 +25,8 @@ blueprint = Blueprint("api_openapi", __name__)
 PREFIX = "/api/v1"
 DESCRIPTION = (
     "Everything the pages do, for programs. A visitor is known by a signed cookie, so keep the cookies of the first "
-    "answer to find your jobs again. Whoever has a job's uuid may read it and its files."
+    "answer to find your jobs again. Whoever has a job's uuid may read it and its files. Publishing needs an account: "
+    "send an API token, made at /account, as Authorization: Bearer zst_…"
 )
 
 # What a parameter in a path or a query means: its schema and its sentence.
