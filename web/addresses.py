@@ -10,7 +10,7 @@ from zoo.citation import landing_url
 
 def root() -> str:
     """The address people reach this service at, without a slash at its end: the one set, or that of this request."""
-    return str(getattr(service().settings, "public_url", "") or request.url_root).rstrip("/")
+    return (service().settings.public_url or request.url_root).rstrip("/")
 
 
 def of_model(id: str, version: str | None = None) -> str:
