@@ -12,6 +12,7 @@ from collections.abc import Callable
 from web import checks
 from web.service import Service
 from zoo.errors import ZooscopeError
+from zoo.packages import preload
 
 log = logging.getLogger("zooscope.upkeep")
 
@@ -50,9 +51,12 @@ class Upkeep:
 
     def _run(self) -> None:
         pause = threading.Event()
+        self.run_once()
+        # The first package that is published is not to wait for the validator to be imported.
+        preload()
         while not self._parts.stopping():
-            self.run_once()
             waited = 0.0
             while waited < self._every_seconds and not self._parts.stopping():
                 pause.wait(LOOK_SECONDS)
                 waited += LOOK_SECONDS
+            self.run_once()
