@@ -59,6 +59,13 @@ def time_model(model: WarmModel, plane: np.ndarray, beat: Callable[[], None], lo
     return Speed(round(max(rate, 1e-4), 4), measured, RUNS)
 
 
+def one_run(seconds: float, pixels: int) -> Speed:
+    """The speed of what was timed once, over so many pixels."""
+    megapixels = max(pixels, 1) / MEGAPIXEL
+    measured = {"megapixels": round(megapixels, 4), "seconds": round(seconds, 5)}
+    return Speed(round(max(seconds / megapixels, 1e-4), 4), [measured], 1)
+
+
 def _expected(last: dict[str, float], megapixels: float) -> float:
     return last["seconds"] * megapixels / last["megapixels"]
 

@@ -21,7 +21,9 @@ from worker.check_job import CheckJob, run_check
 from worker.inference import ModelCache
 from worker.job import Cancelled
 from worker.networks import layout_of
+from zoo.check_input import check_input
 from zoo.image_types import Crop
+from zoo.images import decode_crop
 from zoo.packages import file_sha256, read_package
 from zoo.settings import Settings
 
@@ -254,3 +256,15 @@ def test_nothing_found_and_maps_that_are_no_probabilities_are_hints(
 def test_a_cancelled_check_stops(checked: Checked, keras_package: Path) -> None:
     with pytest.raises(Cancelled):
         checked(keras_package, cancelled=lambda: True)
+
+
+def test_a_model_without_a_network_is_timed_as_a_whole(checked: Checked) -> None:
+    seed = Path(__file__).parents[2] / "zoo" / "seed" / "spots.zip"
+    package = read_package(seed, SETTINGS)
+    given = check_input(package, None, "", "", SETTINGS)
+    report = checked(seed, decode_crop(given.crop))
+    assert report["passed"], report
+    assert "its head alone works" in report["step"]["load"]["sentence"]
+    pixels = report["found"]["width"] * report["found"]["height"]
+    assert report["measured"][0]["megapixels"] == pytest.approx(pixels / 1e6, abs=1e-4)
+    assert report["seconds_per_megapixel"] > 0.01
