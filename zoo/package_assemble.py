@@ -16,7 +16,7 @@ from zoo.keras_graph import read_keras
 from zoo.network_facts import NetworkFacts
 from zoo.onnx_file import APART_BYTES
 from zoo.onnx_graph import read_onnx
-from zoo.package_amend import DESCRIPTION, amend, describe, write
+from zoo.package_amend import DESCRIPTION, amend, cover_suffix, describe, write
 from zoo.package_archive import PackageInvalid
 from zoo.package_fields import FIELDS, number, text, texts, whole
 from zoo.package_head_form import head_of
@@ -66,7 +66,11 @@ def _reword(fields: Mapping[str, Any], path: Path, out: Path, cover: Path | None
         return
     before, after = description_words(told), description_words(fields)
     words = {name: after.get(name, []) for name in REWORDED if after.get(name) != before.get(name)}
-    ours: dict[str, Any] = {}
+    # What cards and lists say of a model; packages from elsewhere lack it.
+    said = {"finds": (package.finds, "structure"), "images": (package.images, "modality")}
+    ours: dict[str, Any] = {
+        name: ", ".join(texts(fields, source)) for name, (there, source) in said.items() if not there
+    }
     if "not_for" in changed:
         ours["not_for"] = text(fields, "not_for")
     if "pixel_size_um" in changed and (size := number(fields, "pixel_size_um")) is not None:
@@ -101,6 +105,10 @@ def _describe(fields: Mapping[str, Any], files: Mapping[str, Path], out: Path, i
         samples = [{"file": name, "title": text(fields, "sample_title") or "Test image",
                     "origin": text(fields, "sample_origin"), "licence": text(fields, "sample_licence"),
                     "pixel_size_um": number(fields, "pixel_size_um")}]  # fmt: skip
+    if "cover" in files:
+        name = f"cover{cover_suffix(files['cover'])}"
+        content[name] = files["cover"]
+        raw["covers"] = [{"source": name, "sha256": _sha256(files["cover"])}]
     stride, cell, halo = whole(fields, "stride") or 1, whole(fields, "output_stride") or 1, _halo(fields, facts)
     raw["inputs"] = [_input(fields, facts, stride, halo)]
     raw["outputs"] = [_output(fields, facts, cell, halo)]

@@ -62,7 +62,7 @@ def test_a_bare_network_becomes_a_package(kind: str, image: Path, tmp_path: Path
     else:
         network.write_bytes(keras_file())
     fields = draft_of(network, f"net.{kind}") | {"pixel_size_um": "0,5", "not_for": "diagnosis"}
-    files = {"weights": network, "test_image": image}
+    files = {"weights": network, "test_image": image, "cover": image}
     assert missing(fields, files) == []
     out = assemble(fields, files, tmp_path / "out.zip", names={"test_image": "Cells.PNG"})
     package = read_package(out, SETTINGS)
@@ -72,6 +72,7 @@ def test_a_bare_network_becomes_a_package(kind: str, image: Path, tmp_path: Path
     assert package.head["object"] == "nucleus"
     assert package.weights_format == {"onnx": "onnx", "keras": "keras_v3"}[kind]
     assert package.open(package.samples[0]["file"]) == image.read_bytes()
+    assert package.open(package.cover) == image.read_bytes()
     assert package.test_input == ""
     assert package.open(package.weights_file) == network.read_bytes()
     again = assemble(fields, files, tmp_path / "again.zip", names={"test_image": "Cells.PNG"})
