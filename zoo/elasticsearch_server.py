@@ -183,6 +183,7 @@ def main() -> int:
     cache, data, *command = sys.argv[1:]
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the command hears it as well, and ends
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the server is stopped, too
+    print("Starting Elasticsearch, fetched with Maven the first time; Ctrl-C stops all", flush=True)
     try:
         with running(Path(cache), Path(data)) as url:
             print(f"Elasticsearch is at {url}", flush=True)

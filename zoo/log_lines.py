@@ -55,6 +55,10 @@ def job_of(record: logging.LogRecord) -> str:
     return named[1].lower() if named else ""
 
 
+# Libraries that log every request they make.
+TALKATIVE = ("elastic_transport", "httpx")
+
+
 class JsonLines(logging.Formatter):
     """One JSON object a line: time (UTC, RFC 3339), level, service, logger, message, and job and error if any."""
 
@@ -110,3 +114,5 @@ def begin(service: str, form: str, stream: TextIO | None = None) -> None:
         root.removeHandler(former)
     root.addHandler(handler)
     root.setLevel(logging.INFO)
+    for name in TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
