@@ -43,11 +43,13 @@ def test_from_a_draft_to_the_zoo(app: Flask, client: FlaskClient, reviewer: Flas
     assert client.post(f"{API}/{uuid}/comment", json={"text": "It is in the card."}).status_code == 200
     assert client.post(f"{API}/{uuid}/submit").get_json()["state"] == "submitted"
 
+    package = reviewer.get(f"{API}/{uuid}/package.zip").data
     accepted = reviewer.post(f"{API}/{uuid}/accept", json={"text": "Thank you."})
     assert accepted.get_json()["state"] == "published"
     model = client.get("/api/v1/models/leaves").get_json()
     assert (model["name"], model["owner"], model["check"]["objects"]) == ("Leaves", ada.id, 12)
     assert client.get("/api/v1/models?q=leaves").get_json()["total"] == 1
+    assert client.get("/api/v1/models/leaves/versions/1.0.0/package.zip").data == package
     assert client.get(f"{API}?page=1").get_json()["items"][0]["state"] == "published"
 
 
@@ -59,6 +61,7 @@ def test_strangers_learn_nothing_and_change_nothing(app: Flask, client: FlaskCli
         expected = (403, "not-allowed") if signed else (401, "sign-in-needed")
         for answer in (
             stranger.get(f"{API}/{uuid}"),
+            stranger.get(f"{API}/{uuid}/package.zip"),
             stranger.patch(f"{API}/{uuid}", json={"fields": {"name": "Mine"}}),
             stranger.delete(f"{API}/{uuid}"),
             stranger.post(f"{API}/{uuid}/submit", json={}),
@@ -136,6 +139,7 @@ def test_a_draft_is_discarded_and_gone(client: FlaskClient) -> None:
     assert client.delete(path).status_code == 204
     assert error_of(client.get(path)) == (404, "not-found")
     assert error_of(client.get(f"{API}/nothing")) == (404, "not-found")
+    assert error_of(client.get(f"{API}/{new_draft(client)['id']}/package.zip")) == (404, "not-found")
 
 
 def test_a_program_publishes_with_a_token_but_reviews_with_none(app: Flask, client: FlaskClient) -> None:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import io
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 from example_package import make_package
 
+from zoo import catalogue, review
 from zoo.blobs import DiskBlobs
 from zoo.catalogue import Catalogue
 from zoo.documents import Documents
 from zoo.model_owners import ModelOwners
+from zoo.package_safety import check_contents
+from zoo.packages import ModelPackage, read_package
 from zoo.publication import Publication
 from zoo.review import Person, Review
 from zoo.settings import Settings
@@ -58,6 +62,24 @@ class CountingRegistry:
 def package_bytes(name: str, version: str, title: str = "Cells") -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         return make_package(Path(folder) / f"{name}.zip", version=version, name=title).read_bytes()
+
+
+@pytest.fixture(autouse=True)
+def packages_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blobs never change: what was read and checked of a package once serves wherever it is published again."""
+    for module in (catalogue, review):
+        monkeypatch.setattr(module, "read_package", lambda path, settings: _read(path.name, path, settings))
+    monkeypatch.setattr(catalogue, "check_contents", lambda package: None)
+
+
+_KNOWN: dict[str, ModelPackage] = {}
+
+
+def _read(sha256: str, path: Path, settings: Settings) -> ModelPackage:
+    if sha256 not in _KNOWN:
+        _KNOWN[sha256] = read_package(path, settings)
+        check_contents(_KNOWN[sha256])
+    return replace(_KNOWN[sha256], path=path)
 
 
 class Parts:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from publishing_parts import ADA, RITA, CountingRegistry, Parts
+from publishing_parts import ADA, RITA, CountingRegistry, Parts, packages_read_once  # noqa: F401
 
+from zoo.catalogue import ModelWithdrawn
 from zoo.documents import DocumentMissing, Documents
 from zoo.documents_sqlite import SqliteDocuments
 from zoo.errors import Unavailable
-from zoo.shown_models import MODELS, VERSIONS
+from zoo.shown_models import MODELS, TOMBSTONES, VERSIONS
 from zoo.submissions import Body
 
 
@@ -74,8 +76,7 @@ def test_killed_anywhere_it_is_resumed(documents: SqliteDocuments, tmp_path: Pat
     steps = 0
     while True:
         steps += 1
-        for collection in (MODELS, VERSIONS, "model_owners", "version_records"):
-            forget(documents, collection, "cells" if collection in (MODELS, "model_owners") else "cells@1.0.0")
+        forget_all(documents)
         id = Parts(tmp_path, documents, registry).checked()
         parts, fuse = mortal_parts(tmp_path, documents, registry)
         parts.submissions.change(id, submitted)
@@ -100,11 +101,41 @@ def submitted(body: Body) -> None:
     body |= {"state": "submitted", "model_id": "cells", "version": "1.0.0"}
 
 
-def forget(documents: Documents, collection: str, id: str) -> None:
-    try:
-        documents.delete(collection, id)
-    except DocumentMissing:
-        return
+def forget_all(documents: Documents) -> None:
+    """As if nothing had been published yet."""
+    whole, single = (MODELS, TOMBSTONES, "model_owners"), (VERSIONS, "version_records")
+    for collection, id in [*((one, "cells") for one in whole), *((one, "cells@1.0.0") for one in single)]:
+        with contextlib.suppress(DocumentMissing):
+            documents.delete(collection, id)
+
+
+def test_a_withdrawal_killed_anywhere_is_done_or_not_at_all(documents: SqliteDocuments, tmp_path: Path) -> None:
+    registry = CountingRegistry()
+    step = 0
+    while True:
+        step += 1
+        forget_all(documents)
+        registry.calls.clear()
+        whole = Parts(tmp_path, documents, registry)
+        whole.published()
+        parts, fuse = mortal_parts(tmp_path, documents, registry)
+        fuse.at = step
+        try:
+            parts.changes.withdraw("cells", "1.0.0", "Wrong.", ADA.id)
+        except Killed:
+            whole.changes.resume(older_than=-1)
+        withdrawn = bool(whole.catalogue.records.get("cells", "1.0.0").get("withdrawn"))
+        assert withdrawn == (step > 1)
+        try:
+            shown = [entry["version"] for entry in whole.catalogue.get("cells")["versions"]]
+        except ModelWithdrawn:
+            shown = []
+        assert shown == ([] if withdrawn else ["1.0.0"])
+        assert (("withdraw", "cells", "1.0.0", "Wrong.") in registry.calls) == withdrawn
+        assert whole.changes.resume(older_than=-1) == 0
+        if fuse.count < step:
+            break
+    assert step > 5
 
 
 def test_without_the_registry_it_is_found_and_the_doi_comes_later(documents: SqliteDocuments, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from publishing_parts import ADA, BOB, RITA, ROOT, Parts
+from publishing_parts import ADA, BOB, RITA, ROOT, Parts, packages_read_once  # noqa: F401
 
 from zoo.catalogue import VersionExists
 from zoo.documents_sqlite import SqliteDocuments

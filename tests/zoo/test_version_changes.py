@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from publishing_parts import ADA, CountingRegistry, Parts
+from publishing_parts import ADA, CountingRegistry, Parts, packages_read_once  # noqa: F401
 
 from zoo.catalogue import ModelMissing, ModelWithdrawn
 from zoo.documents_sqlite import SqliteDocuments

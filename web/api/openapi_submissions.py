@@ -17,6 +17,8 @@ OPERATIONS: tuple[Any, ...] = (
     ("patch", "/submissions/{uuid}", "Save what the form holds.",
      SUBMISSION | {409: ("It was changed elsewhere, or is under review.", "SubmissionConflict")}, (), (401, 403, 404)),
     ("delete", "/submissions/{uuid}", "Discard a draft.", {204: ("Discarded.", "")}, (), (401, 403, 404, 409)),
+    ("get", "/submissions/{uuid}/package.zip", "The package as it was checked and would be published.",
+     {200: ("The package.", "application/zip")}, ("sha256",), (401, 403, 404)),
     ("post", "/submissions/{uuid}/submit", "Hand a checked draft to the reviewers.", SUBMISSION, (),
      (401, 403, 404, 409)),
     ("post", "/submissions/{uuid}/return", "Return a submission to its author, with what to change.", SUBMISSION, (),

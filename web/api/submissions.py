@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-from flask import Blueprint, jsonify, request
+from flask import Blueprint, Response, jsonify, request
 
-from web import json_body
+from web import files, json_body
 from web.accounts import Account, account_name, require_account, require_role
 from web.api import query
+from web.errors import NotFound
 from web.json_body import BadField
 from web.service import service
 from web.submission_access import own_submission, person, readable_submission
@@ -105,6 +106,17 @@ def discard(uuid: str) -> None:
         # It may be over, or gone.
         with contextlib.suppress(UserError):
             service().scheduler.cancel(check["job"])
+
+
+@blueprint.get("/submissions/<uuid>/package.zip")
+def get_package(uuid: str) -> Response:
+    """The package as it was checked and would be published, for its author and the reviewers."""
+    body = readable_submission(uuid)
+    sha256 = body["package_sha256"]
+    if not sha256:
+        raise NotFound("There is no checked package yet.", "It is put together when the model is checked.")
+    name = files.download_name(body["model_id"] or "model", body["version"] or "draft") + ".zip"
+    return files.send(service().blobs.path(sha256), "application/zip", name, sha256, files.asked_by_content(sha256))
 
 
 @blueprint.post("/submissions/<uuid>/submit")
