@@ -20,7 +20,7 @@ def library() -> str:
     found = library_search.find(state, RECORDS_SHOWN)
     return page(
         "library.html",
-        "Library",
+        search_state.titled(state, "Library"),
         records=[item.body for item in found.items],
         total=found.total,
         facets=model_search.shown_facets(state, found),

@@ -130,6 +130,11 @@ def asked_ranges() -> dict[str, tuple[float | None, float | None]]:
     return {} if low is None and high is None else {PIXEL_SIZE: (low, high)}
 
 
+def titled(state: SearchState, what: str) -> str:
+    """The title of a search page, by which it is found again in a browser's history."""
+    return f"{' '.join(state.text.split())[:80]} · {what}" if state.text.strip() else what
+
+
 def last_page(total: int, size: int) -> int:
     """The last page that is served of so many results."""
     return max(1, min(-(-total // size), MAXIMUM_RESULTS // size))

@@ -43,7 +43,7 @@ def gallery() -> str:
     found = model_search.find(state, GALLERY_MODELS)
     return page(
         "gallery.html",
-        "Models",
+        search_state.titled(state, "Models"),
         models=[item.body for item in found.items],
         total=found.total,
         facets=model_search.shown_facets(state, found),

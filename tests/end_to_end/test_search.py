@@ -25,6 +25,7 @@ def test_what_is_asked_for_is_in_the_address_and_back_undoes_it(visitor: Visitor
     expect(page).to_have_url(re.compile(r"\?q=mitochondria$"))
     expect(page.locator(CARDS)).to_have_count(1)
     expect(page.locator("#result-count")).to_have_text("1 model")
+    expect(page).to_have_title("mitochondria · Models · Zooscope")
     page.fill("#q", "")
     expect(page.locator(CARDS)).to_have_count(every)
     box = page.get_by_role("checkbox", name=re.compile("outline objects one by one"))

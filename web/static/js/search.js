@@ -22,6 +22,7 @@ async function show(address, { fromServer = false } = {}) {
 }
 
 function draw(page, fromServer) {
+  document.title = page.title;
   const focused = document.activeElement?.id;
   const count = $("#result-count");
   const told = $("#result-count", page).textContent;
