@@ -43,13 +43,15 @@ def test_from_a_draft_to_the_zoo(app: Flask, client: FlaskClient, reviewer: Flas
     assert client.post(f"{API}/{uuid}/comment", json={"text": "It is in the card."}).status_code == 200
     assert client.post(f"{API}/{uuid}/submit").get_json()["state"] == "submitted"
 
-    package = reviewer.get(f"{API}/{uuid}/package.zip").data
+    with reviewer.get(f"{API}/{uuid}/package.zip") as answer:
+        package = answer.data
     accepted = reviewer.post(f"{API}/{uuid}/accept", json={"text": "Thank you."})
     assert accepted.get_json()["state"] == "published"
     model = client.get("/api/v1/models/leaves").get_json()
     assert (model["name"], model["owner"], model["check"]["objects"]) == ("Leaves", ada.id, 12)
     assert client.get("/api/v1/models?q=leaves").get_json()["total"] == 1
-    assert client.get("/api/v1/models/leaves/versions/1.0.0/package.zip").data == package
+    with client.get("/api/v1/models/leaves/versions/1.0.0/package.zip") as answer:
+        assert answer.data == package
     assert client.get(f"{API}?page=1").get_json()["items"][0]["state"] == "published"
 
 
