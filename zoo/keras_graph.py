@@ -10,7 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from zoo.network_facts import NetworkFacts, Trace, as_numbers, joined
+from zoo.network_facts import NetworkFacts, Trace, as_numbers, beside, joined
 
 CONVOLUTIONS = {"Conv2D", "SeparableConv2D", "DepthwiseConv2D"}
 POOLINGS = {"MaxPooling2D", "AveragePooling2D"}
@@ -128,8 +128,7 @@ class Walk:
             factor = Fraction(_one(settings.get("strides", 1)))
             return first.finer(factor, settings.get("filters"), _one(settings["kernel_size"]))
         if kind == "Concatenate":
-            several = [trace.channels for trace in given]
-            return joined(given, None if None in several else sum(several))  # type: ignore[arg-type]
+            return beside(given)
         if kind in MERGING:
             return joined(given, max((trace.channels or 0 for trace in given), default=0) or None)
         if kind in ("Reshape", "Flatten", "Dense", "Permute") or kind.startswith("Global"):

@@ -41,7 +41,7 @@ class NetworkFacts:
     when the network takes only that, `batch` how many images at once when it takes only so many. `cell` is how many
     pixels of the input a cell of the maps is long, `stride` what sides must be multiples of, `reach` how far a cell
     sees, px; `padded` is False when maps are smaller than the input. `activation` of the maps is linear, sigmoid,
-    softmax or another word. None is unknown.
+    softmax, mixed or another word. None is unknown.
     """
 
     framework: str
@@ -73,6 +73,15 @@ def joined(traces: Iterable[Trace], channels: int | None) -> Trace:
         max((trace.cell for trace in several), default=Fraction(1)),
         max((trace.reach for trace in several), default=Fraction(0)),
     )
+
+
+def beside(traces: Iterable[Trace]) -> Trace:
+    """Of tensors whose channels are put beside one another; their values are mixed when they are of several kinds."""
+    several = list(traces)
+    channels = [trace.channels for trace in several]
+    kinds = {trace.activation for trace in several}
+    made = joined(several, None if None in channels else sum(channels))  # type: ignore[arg-type]
+    return made.activated(kinds.pop() if len(kinds) == 1 else "mixed")
 
 
 def stride_of(cells: Iterable[Fraction]) -> int:

@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from zoo.network_facts import NetworkFacts, Trace, as_numbers, joined
+from zoo.network_facts import NetworkFacts, Trace, as_numbers, beside, joined
 
 # Numbers of onnx.TensorProto.DataType.
 DTYPES = {1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64", 9: "bool",
@@ -137,8 +137,7 @@ class Walk:
             scale = self._scale(node, settings)
             return first.finer(scale, first.channels) if scale else Trace(first.channels, UNTOLD, first.reach)
         if kind == "Concat" and len(given) > 1:
-            several = [trace.channels for trace in given]
-            return joined(given, None if None in several else sum(several))  # type: ignore[arg-type]
+            return beside(given)
         if len(given) > 1:
             return joined(given, max((trace.channels or 0 for trace in given), default=0) or None)
         return first.activated(ACTIVATIONS.get(kind, first.activation))

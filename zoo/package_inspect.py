@@ -143,11 +143,11 @@ def _network(facts: NetworkFacts) -> Found:
         fields["channel_names"] = names.get(facts.channels, [f"channel {n + 1}" for n in range(facts.channels)])
     if facts.maps:
         fields["output_channels"] = ["object"] if facts.maps == 1 else [f"map {n + 1}" for n in range(facts.maps)]
-    if facts.activation:
-        # What lists boxes has corners in its columns, which no sigmoid is for.
-        lists = bool(facts.output_axes) and "y" not in facts.output_axes
-        fields["activation"] = "sigmoid" if facts.activation == "linear" and not lists else "none"
     fields["head"] = likely_head(facts.maps, facts.cell, facts.output_axes)
+    if facts.activation:
+        # The other heads are given sizes, corners and rays as well, which no sigmoid is for.
+        logits = facts.activation == "linear" and fields["head"]["kind"] == "probability-mask"
+        fields["activation"] = "sigmoid" if logits else "none"
     return Found(facts.framework, fields, facts.to_json(), _wrong(facts))
 
 
