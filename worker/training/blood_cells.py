@@ -14,6 +14,7 @@ import tensorflow as tf
 from worker.heads.boxes import Boxes
 from worker.heads.grid import decode_grid
 from worker.training import augment
+from worker.training.about import ABOUT
 from worker.training.blood_data import CLASSES, Smear, halved, read_blood, whole_images
 from worker.training.box_scores import scores_of_classes
 from worker.training.data import scale_range
@@ -129,7 +130,7 @@ def describe(model: keras.Model, data: Path) -> Description:
     card = (CARDS / "blood-cells.md").read_text(encoding="utf-8")
     return Description(
         id="blood-cells",
-        version="1.0.0",
+        version="1.0.1",
         name="Blood cells",
         description="Red cells, white cells and platelets of stained blood smears, each in a box.",
         licence="MIT",
@@ -166,9 +167,7 @@ def describe(model: keras.Model, data: Path) -> Description:
             "images": "stained blood smears at high magnification",
             "not_for": "diagnosis, unstained blood, other magnifications, telling kinds of white cells apart",
             "pixel_size": {"value_um": 0.07, "nominal": True},
-            "task": "detect",
-            "modality": ["bright-field", "histology"],
-            "structure": ["red blood cell", "white blood cell", "platelet"],
+            "about": ABOUT["blood-cells"],
             "scores": scores,
         },
     )  # fmt: skip

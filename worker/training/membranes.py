@@ -20,6 +20,7 @@ from skimage.morphology import skeletonize
 
 from worker.heads.membranes import decode_cells
 from worker.training import augment
+from worker.training.about import ABOUT
 from worker.training.data import Example, patches, read_em, scale_range
 from worker.training.description import CARDS, Description, Sample, shown_with_overlay
 from worker.training.half_network import build_half_unet, half_receptive_radius
@@ -161,7 +162,7 @@ def describe(model: keras.Model, data: Path) -> Description:
     card = (CARDS / "em-membranes.md").read_text(encoding="utf-8")
     return Description(
         id="em-membranes",
-        version="1.0.0",
+        version="1.0.1",
         name="Membranes and cells in electron micrographs",
         description="Cell membranes, and the cells between them, in serial-section electron micrographs of nervous "
         "tissue.",
@@ -196,9 +197,7 @@ def describe(model: keras.Model, data: Path) -> Description:
             "images": "electron micrographs (ssTEM) of nervous tissue",
             "not_for": "light microscopy, inverted contrast, following a cell from plane to plane",
             "pixel_size": {"value_um": PIXEL_SIZE_UM, "nominal": False},
-            "task": "segment",
-            "modality": ["electron microscopy"],
-            "structure": ["membrane", "cell"],
+            "about": ABOUT["em-membranes"],
             "scores": [
                 {"dataset": DATASET, "split": "val", "metric": metric, "value": scores[name],
                  "images": len(held_out), "date": today}

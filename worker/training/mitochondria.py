@@ -15,6 +15,7 @@ from skimage.measure import label
 
 from worker.heads.labels import drop_small
 from worker.training import augment
+from worker.training.about import ABOUT
 from worker.training.data import Example, patches, read_em, scale_range
 from worker.training.description import CARDS, Description, Sample, shown_with_overlay
 from worker.training.loop import Plan, train
@@ -120,7 +121,7 @@ def describe(model: keras.Model, data: Path, planes: Mapping[int, keras.Model] |
     card = (CARDS / "em-mitochondria.md").read_text(encoding="utf-8")
     return Description(
         id="em-mitochondria",
-        version="1.1.0",
+        version="1.1.1",
         name="EM mitochondria",
         description="Mitochondria in transmission electron micrographs of nervous tissue at about 4.6 nm a pixel.",
         licence=LICENCE,
@@ -152,9 +153,7 @@ def describe(model: keras.Model, data: Path, planes: Mapping[int, keras.Model] |
             "images": "electron micrographs (ssTEM) of nervous tissue",
             "not_for": "light microscopy, inverted contrast, telling touching mitochondria apart",
             "pixel_size": {"value_um": PIXEL_SIZE_UM, "nominal": False},
-            "task": "segment",
-            "modality": ["electron microscopy"],
-            "structure": ["mitochondrion"],
+            "about": ABOUT["em-mitochondria"],
             "scores": [
                 {"dataset": DATASET.format(frames=_told(frames)), "split": "val", "metric": "Dice",
                  "value": score, "images": len(held_out),

@@ -19,6 +19,7 @@ from skimage import io
 
 from worker.heads.watershed import decode_instances
 from worker.training import augment
+from worker.training.about import ABOUT
 from worker.training.data import Example, patches, read_nuclei, scale_range
 from worker.training.description import CARDS, Description, Sample, shown_with_overlay
 from worker.training.loop import Plan, train
@@ -159,7 +160,7 @@ def describe(model: keras.Model, data: Path) -> Description:
     card = (CARDS / "nuclei.md").read_text(encoding="utf-8")
     return Description(
         id="nuclei",
-        version="1.2.0",
+        version="1.2.1",
         name="Nuclei",
         description="Cell nuclei, one by one, in fluorescence, bright-field and stained tissue images.",
         licence="CC-BY-4.0",
@@ -202,9 +203,7 @@ def describe(model: keras.Model, data: Path) -> Description:
             "images": "fluorescence, bright-field, stained tissue",
             "not_for": "diagnosis, whole cells, three-dimensional stacks, electron micrographs",
             "pixel_size": {"value_um": 0.5, "nominal": True},
-            "task": "instances",
-            "modality": ["fluorescence", "bright-field", "histology"],
-            "structure": ["nucleus"],
+            "about": ABOUT["nuclei"],
             "scores": scores,
         },
     )  # fmt: skip

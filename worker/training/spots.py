@@ -25,6 +25,7 @@ from worker.heads.decode import decode
 from worker.heads.decoded import Decoded
 from worker.normalise import apply_operators
 from worker.render import draw_found
+from worker.training.about import ABOUT
 from worker.training.description import CARDS, Sample
 from worker.training.scores import average_precision
 from zoo.head_classes import classes_of
@@ -189,7 +190,7 @@ def export(out: Path) -> Path:
         card.write_text(_card(rows), encoding="utf-8")
         parts = PackageParts(
             id="spots",
-            version="1.0.0",
+            version="1.0.1",
             name="Spots per cell",
             description="Bright spots in fluorescence images, counted in each cell. A filter, not a trained network.",
             licence="CC0-1.0",
@@ -239,9 +240,7 @@ def _zooscope(rows: list[dict[str, Any]], samples: list[Sample]) -> dict[str, An
         "finds": "bright spots, counted in each cell",
         "images": "fluorescence, one or two channels",
         "not_for": "diagnosis, dark spots, cells no brighter than their surroundings, counting in three dimensions",
-        "task": "spots",
-        "modality": ["fluorescence"],
-        "structure": ["spot", "cell"],
+        "about": ABOUT["spots"],
         "samples": [sample.to_json() for sample in samples],
         "scores": rows,
     }
