@@ -5,6 +5,8 @@ preview_settings, setting_values, passes, planes, crops      what a preview may 
 documents, document_fields, documents_sqlite, sqlite_search  records with a revision, and the search in them
 blobs, disk                                                  files named by their sha256
 packages, package_archive, package_build                     bioimage.io model packages, read and written
-catalogue                                                    the published models; seed/ holds those that come along
+catalogue, shown_models                                      the published models; seed/ holds those that come along
+submissions, review, publication, model_owners               from a draft to a published model
+version_records, version_changes, text_edits                 what may change of a published version
 images, roi, display, channel_fit and their modules          reading, cutting and showing images
 """

@@ -15,7 +15,7 @@ from zoo.version_records import key
 
 MODELS, VERSIONS, TOMBSTONES = "models", "model_versions", "tombstones"
 # What belongs to the model rather than to one of its versions, and is kept when a newer one takes its place.
-OF_THE_MODEL = ("usage",)
+OF_THE_MODEL = ("usage", "owner")
 LISTED = ("version", "package_sha256", "package_bytes", "created", "published_at")
 LISTED_WHERE_KNOWN = ("doi",)
 

@@ -192,12 +192,16 @@ def test_what_was_stopped_half_way_is_shown_later(parts: Parts) -> None:
     assert parts.changes.resume(older_than=-1) == 0
 
 
-def test_usage_of_a_model_outlives_its_versions(parts: Parts) -> None:
+def test_what_belongs_to_the_model_outlives_its_versions(parts: Parts) -> None:
     parts.published()
     stored = parts.documents.get(MODELS, "cells")
     parts.documents.replace(MODELS, "cells", stored.body | {"usage": {"tried": 7, "downloads": 2}}, stored.revision)
     parts.published(version="1.1.0")
     assert parts.catalogue.get("cells")["usage"] == {"tried": 7, "downloads": 2}
+    # One that the operator publishes from the terminal is still the author's model.
+    parts.catalogue.publish(parts.blobs.path(parts.package(version="1.2.0")))
+    model = parts.catalogue.get("cells")
+    assert (model["version"], model["owner"], model["usage"]["tried"]) == ("1.2.0", ADA.id, 7)
 
 
 def test_a_reindex_publishes_nothing_that_was_only_submitted(parts: Parts) -> None:
