@@ -45,6 +45,7 @@ OF_ADMINS = {"admin_accounts."}
 READ_BY_REVIEWERS = {
     "api_submissions.comment_submission",
     "api_submissions.get_submission",
+    "api_submissions.get_package",
     "api_submission_files.get_file",
     "api_submission_files.get_file_thumbnail",
     "api_checks.get_check_file",
