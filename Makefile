@@ -83,6 +83,8 @@ bench: install
 	@test -x .venv/gradio/bin/python || install/packages.sh gradio
 	$(BIN)/python -m benchmarks.queue_gradio
 	$(BIN)/python -m benchmarks.queue_simulation
+	$(BIN)/python -m benchmarks.zoo_search
+	$(BIN)/python -m benchmarks.zoo_publish
 
 # What was installed and cached goes; data/ stays.
 clean:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from account_helpers import signed_in
@@ -46,3 +47,21 @@ def test_48_two_authors_with_one_id_are_told_before_they_submit(
     conflict = sent.get_json()["submission"]["conflict"]
     assert conflict["field"] == "id"
     assert conflict["message"]
+
+
+def test_a_package_whose_cover_no_page_shows_has_none(
+    app: Flask, client: FlaskClient, packages: Path, tmp_path: Path
+) -> None:
+    def animate(rdf: dict[str, Any], files: dict[str, bytes]) -> None:
+        files["cover.svg"] = b"<svg onload='alert(1)'/>"
+        rdf |= {"id": "animated", "covers": [{"source": "cover.svg"}]}
+
+    package = tmp_path / "animated.zip"
+    package.write_bytes(repacked((packages / "cells.zip").read_bytes(), animate))
+    app.extensions["zooscope"].catalogue.publish(package)
+    for name in ("cover.png", "cover-before.png"):
+        assert client.get(f"/api/v1/models/animated/versions/1.0.0/{name}").status_code == 404
+    for page in ("/", "/models/animated", "/embed/models/animated", "/try?model=animated"):
+        answer = client.get(page)
+        assert answer.status_code == 200
+        assert "/animated/versions/1.0.0/cover" not in answer.text, page

@@ -9,6 +9,7 @@ from flask import Blueprint, Response, jsonify, request, send_file
 
 from web import files, renders, search_state, uploads
 from web.api import query
+from web.errors import NotFound
 from web.service import service
 from zoo.catalogue import FACETS, OLD_FACETS, SORTS
 from zoo.display import to_display
@@ -78,7 +79,9 @@ def get_sample(id: str, version: str, number: int) -> Response:
 
 
 def _picture(model: dict[str, Any], member: str) -> Response:
-    """A picture of a package in display contrast, drawn once."""
+    """A picture of a package in display contrast, drawn once; packages of others may have none that a page shows."""
+    if not member:
+        raise NotFound("This model has no such picture.")
 
     def draw() -> bytes:
         parts = service()
