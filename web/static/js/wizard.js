@@ -13,12 +13,13 @@ const STATES = { submitted: "It is under review. You find the reviewer's comment
   accepted: "It was accepted and is being published.", published: "It is published." };
 const { submission: first, heads, me } = pageData();
 let draft = first;
+const isOpen = () => ["draft", "returned"].includes(draft.state) && draft.owner === me;
 const touched = new Set();
 const seen = new Set();
 const sending = new Map();
 
 const form = formFields(heads, typed, offerUndo);
-const keep = keeper(first, saySaved, (newest, mine) => took(newest, mine));
+const keep = keeper(first, isOpen(), saySaved, (newest, mine) => took(newest, mine));
 const check = checking({ draft: () => draft, flush: keep.flush, got: keep.newer });
 
 function typed(name, value) {
@@ -52,9 +53,9 @@ function saySaved(kind, error) {
 
 /** Show a newer submission; `mine` are fields typed since. */
 function took(newest, mine = {}) {
-  draft = { ...newest, proposed: draft.proposed };
+  draft = { ...newest, proposed: draft.proposed, mine: newest.owner === me };
   form.show(draft.fields, mine);
-  const open = ["draft", "returned"].includes(draft.state) && (draft.owner === me || draft.owner === undefined);
+  const open = isOpen();
   $$("#step-files, #step-what, #step-how").forEach((step) => { step.inert = !open; });
   const note = $("#state-note");
   note.hidden = !STATES[draft.state];
@@ -74,7 +75,7 @@ function sayMissing() {
     ? [{ field: draft.conflict.field, sentence: `${draft.conflict.message} ${draft.conflict.hint}` }] : [], ...draft.missing];
   const told = new Set([...touched, ...[...seen].flatMap((step) => $$(`#step-${step} [data-field]`).map((holder) => holder.dataset.field)), ...draft.conflict ? [draft.conflict.field] : []]);
   form.complain(missing, told);
-  const open = ["draft", "returned"].includes(draft.state);
+  const open = isOpen();
   const lack = { files: missing.filter(({ field }) => ["package", "test_image"].includes(field)).length, check: 0, submit: 0,
     what: missing.filter(({ field }) => form.holders[field]?.closest("#step-what")).length, how: missing.filter(({ field }) => form.holders[field]?.closest("#step-how")).length };
   const done = { files: !lack.files, what: !lack.what, how: !lack.how && !lack.files, check: draft.check?.state === "passed" && !draft.check.outdated, submit: !open };
@@ -161,7 +162,7 @@ addEventListener("dragleave", (event) => event.relatedTarget || over(false));
 addEventListener("drop", (event) => {
   event.preventDefault();
   over(false);
-  if (["draft", "returned"].includes(draft.state)) [...event.dataTransfer.files].slice(0, 2).forEach(send);
+  if (isOpen()) [...event.dataTransfer.files].slice(0, 2).forEach(send);
 });
 
 /* Undo, steps */

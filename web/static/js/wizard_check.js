@@ -15,6 +15,10 @@ export function checking({ draft, flush, got }) {
     got(await api(`/submissions/${draft().id}/check`, { json: {} }));
   }, $("#check-start"));
 
+  $("#check-stop").onclick = () => act("#check-error", async () => {
+    got(await api(`/submissions/${draft().id}/check`, { method: "DELETE" }));
+  }, $("#check-stop"));
+
   $("#submit").onclick = () => act("#submit-error", async () => {
     if (!await flush()) throw { message: "What you typed is not saved yet.", hint: "Try again when it is." };
     got(await api(`/submissions/${draft().id}/submit`, { json: {} }));
@@ -76,7 +80,7 @@ export function checking({ draft, flush, got }) {
 
   function show() {
     const { check, missing, state, conflict, package_sha256: ready, comments } = draft();
-    const open = state === "draft" || state === "returned";
+    const open = (state === "draft" || state === "returned") && draft().mine;
     const runs = check?.state === "running" && !check.outdated;
     const lacks = [...conflict ? [{ field: conflict.field, sentence: conflict.message }] : [], ...missing];
     const links = () => lacks.map(({ field, sentence }) => h("li", {}, h("a", { href: `#field-${field}`, "data-to": field }, sentence)));
@@ -85,7 +89,10 @@ export function checking({ draft, flush, got }) {
     $("#check-start").textContent = check ? "Check it again" : "Check the model";
     $("#check-progress").hidden = !runs;
     $("#check-report").replaceChildren(...(check && !runs ? report(check) : []));
-    if (runs) follow(check.job);
+    if (runs) {
+      $("#check-page").href = `/r/${check.job}`;
+      follow(check.job);
+    }
     $("#submit").disabled = !open || !ready || lacks.length > 0;
     $("#submit").hidden = $("#discard").hidden = !open;
     $("#submit").textContent = state === "returned" ? "Submit it again" : "Submit for review";

@@ -5,7 +5,7 @@ const WAIT = 700;
 const AGAIN = 5000;
 
 /** `said(kind, error)` shows how it stands: saved, saving, away, signed-out or merged; `got(submission)` gets the newest. */
-export function keeper(submission, said, got) {
+export function keeper(submission, open, said, got) {
   const place = `zooscope-draft-${submission.id}`;
   let { changed_at: base } = submission;
   let waiting = {};
@@ -13,7 +13,7 @@ export function keeper(submission, said, got) {
   let turn = Promise.resolve();
 
   try {
-    waiting = JSON.parse(localStorage.getItem(place)) || {};
+    if (open) waiting = JSON.parse(localStorage.getItem(place)) || {};
   } catch { /* private windows may have no storage */ }
   const restored = { ...waiting };
 
