@@ -147,6 +147,16 @@ def test_an_address_is_read_as_it_was_written(app: Flask) -> None:
     assert SearchState(model_search.MODELS_SEARCH).address == "/"
 
 
+def test_a_model_without_a_cover_has_its_letter(app: Flask, searched: FlaskClient) -> None:
+    documents = app.extensions["zooscope"].documents
+    stored = documents.get("models", "dust")
+    bare = documents.replace("models", "dust", stored.body | {"cover": "", "cover_before": ""}, stored.revision)
+    assert '<span class="no-cover" aria-hidden="true">D</span>' in searched.get("/").text
+    assert "no-cover" not in searched.get("/models/dust").text
+    assert "cover.png" not in searched.get("/models/dust").text.split("<main")[1]
+    documents.replace("models", "dust", stored.body, bare.revision)
+
+
 def test_a_model_that_is_not_listed_can_be_tried_all_the_same(
     searched: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
