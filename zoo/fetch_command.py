@@ -7,15 +7,16 @@ import fcntl
 import os
 from contextlib import closing
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from urllib.parse import quote
 
 from zoo.disk import DiskFull, is_full
 from zoo.errors import UserError
+from zoo.identifiers import BadIdentifier, check_slug, check_version, is_sha256
 from zoo.packages import file_sha256
 from zoo.server_arguments import add_server, client, shown
 from zoo.settings import read_settings
-from zoo.zoo_client import TRIES, Progress, Refused, ServiceAway, ZooClient
+from zoo.zoo_client import TRIES, BadServer, Progress, Refused, ServiceAway, ZooClient
 
 RANGE_REFUSED = 416
 
@@ -47,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise BadModelName(f"{arguments.model!r} names no model.", "Write it as nuclei, or nuclei@1.2.0.")
     path = f"/api/v1/models/{quote(id, safe='')}" + (f"/versions/{quote(version, safe='')}" if version else "")
     with closing(client(read_settings(), arguments.server)) as zoo:
-        model = zoo.get(path)
+        model = _told(zoo, zoo.get(path), id, version)
         target = arguments.output
         if target.is_dir():
             target = target / f"{model['id']}-{model['version']}.zip"
@@ -56,9 +57,22 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def fetch(zoo: ZooClient, model: dict[str, object], target: Path, force: bool, progress: Progress) -> None:
+def _told(zoo: ZooClient, model: dict[str, Any], id: str, version: str) -> dict[str, Any]:
+    """The version's document, if it is of the model that was asked for: its words become the name of a file here."""
+    try:
+        there = check_slug(str(model["id"])), check_version(str(model["version"]))
+        right = there[0] == id and version in ("", there[1]) and is_sha256(str(model["package_sha256"]))
+        right = right and isinstance(model["package_bytes"], int) and model["package_bytes"] >= 0
+    except (KeyError, BadIdentifier):
+        right = False
+    if not right:
+        raise BadServer(f"{zoo.server} answers with another model than was asked for.", "Tell its operator.")
+    return model
+
+
+def fetch(zoo: ZooClient, model: dict[str, Any], target: Path, force: bool, progress: Progress) -> None:
     """Write the package of a version's document to `target`, which appears whole and verified or not at all."""
-    sha256, size = str(model["package_sha256"]), int(str(model["package_bytes"]))
+    sha256, size = str(model["package_sha256"]), int(model["package_bytes"])
     if target.exists():
         if target.is_file() and target.stat().st_size == size and file_sha256(target) == sha256:
             return

@@ -19,7 +19,7 @@ import yaml
 from zoo.errors import UserError, ZooscopeError
 from zoo.identifiers import is_uuid
 from zoo.server_arguments import shown
-from zoo.zoo_client import ZooClient
+from zoo.zoo_client import ZooClient, plain
 
 POLL_SECONDS = 1.0
 PACKAGE, WEIGHTS, TEST_IMAGE, COVER = "package", "weights", "test_image", "cover"
@@ -119,7 +119,7 @@ class Submitting:
         found."""
         if missing := self.body.get("missing"):
             raise BadForm(
-                " ".join(str(one["sentence"]) for one in missing),
+                plain(" ".join(str(one["sentence"]) for one in missing)),
                 f"Write it for --fields and go on with --draft {self.body['id']}, or type it at {self.page}.",
             )
         if (self.body.get("check") or {}).get("state") != "passed" or not self.body.get("package_sha256"):
@@ -135,7 +135,7 @@ class Submitting:
         if check.get("state") != "passed":
             failed = next((str(step.get("sentence", "")) for step in steps if not step.get("ok")), "")
             raise CheckFailed(
-                f"The check of the model did not pass. {failed}".strip(),
+                f"The check of the model did not pass. {plain(failed)}".strip(),
                 f"The draft is kept: see {self.page}, or put it right and go on with --draft {self.body['id']}.",
             )
 
@@ -160,4 +160,4 @@ class Submitting:
 
 def tell(line: str) -> None:
     """To stderr, so that stdout has the one line that programs read."""
-    print(line, file=sys.stderr, flush=True)
+    print(plain(line), file=sys.stderr, flush=True)

@@ -11,6 +11,7 @@ from zoo.catalogue import FACETS
 from zoo.errors import UserError
 from zoo.server_arguments import add_server, client
 from zoo.settings import read_settings
+from zoo.zoo_client import plain
 
 MOST = 100
 
@@ -50,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps(found, indent=2, ensure_ascii=False))
         return 0
     for model in found["items"]:
-        print(f"{model['id']:<24} {model['version']:<10} {model.get('finds') or model.get('description') or ''}")
+        print(plain(f"{model['id']:<24} {model['version']:<10} {model.get('finds') or model.get('description') or ''}"))
     if found["total"] > len(found["items"]):
         print(f"and {found['total'] - len(found['items'])} more: give more words, or a higher --limit")
     return 0

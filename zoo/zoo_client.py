@@ -34,6 +34,11 @@ Progress = Callable[[int, int], None]
 Wait = Callable[[float], None]
 
 
+def plain(text: object) -> str:
+    """What a service says, on one line and without what could steer a terminal."""
+    return "".join(character if character.isprintable() else " " for character in str(text))
+
+
 class BadServer(UserError):
     code = "bad-server"
 
@@ -48,7 +53,9 @@ class Refused(ZooscopeError):
     def __init__(self, status: int, answer: Mapping[str, Any]) -> None:
         error = answer.get("error")
         error = error if isinstance(error, Mapping) else {}
-        super().__init__(str(error.get("message") or f"The service answered {status}."), str(error.get("hint") or ""))
+        super().__init__(
+            plain(error.get("message") or f"The service answered {status}."), plain(error.get("hint") or "")
+        )
         self.code, self.status, self.answer = str(error.get("code") or "refused"), status, dict(answer)
 
 

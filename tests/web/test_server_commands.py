@@ -16,6 +16,7 @@ import pytest
 import yaml
 from account_helpers import signed_in, token_for
 from check_helpers import FIELDS, files_of_check, finish_check
+from example_package import make_package
 from flask import Flask
 from flask.testing import FlaskClient
 from standard_package import write_onnx
@@ -221,6 +222,43 @@ def test_fetch_takes_nothing_that_is_not_what_was_told(here: Path, capsys: pytes
         assert zooscope.main(["fetch", "cells", "--server", url]) == 2
     assert "is not the package whose sha256 it told" in capsys.readouterr().err
     assert not (here / "cells-1.zip").exists()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"id": "../../evil"}, {"id": "other"}, {"version": "../2"}, {"package_sha256": "../x"}, {"package_bytes": "many"}],
+    ids=str,
+)
+def test_fetch_writes_nowhere_that_a_service_says(
+    here: Path, capsys: pytest.CaptureFixture[str], wrong: dict[str, Any]
+) -> None:
+    model = {"id": "cells", "version": "1", "package_sha256": "0" * 64, "package_bytes": 4} | wrong
+    with scripted((200, {}, json.dumps(model).encode()), (200, {}, b"evil")) as (url, asked):
+        assert zooscope.main(["fetch", "cells", "--server", url]) == 2
+    assert "answers with another model than was asked for" in capsys.readouterr().err
+    assert len(asked) == 1
+    assert list(here.iterdir()) == []
+
+
+def test_fetch_tells_why_a_model_is_gone(app: Flask, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    parts = app.extensions["zooscope"]
+    parts.catalogue.publish(make_package(here / "gone.zip"))
+    parts.publishing.changes.withdraw("gone", "1.0.0", "It was trained on the test set.", "")
+    assert zooscope.main(["fetch", "gone", "-o", "taken.zip"]) == 2
+    assert "It was trained on the test set." in capsys.readouterr().err
+    assert not (here / "taken.zip").exists()
+
+
+def test_what_a_service_says_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    model = {"id": "cells", "version": "1", "finds": "\x1b]0;owned\x07\x1b[2Jcells\r\nmore"}
+    error = {"error": {"code": "x", "message": "Gone\x1b[2J.", "hint": "\x9b2J"}}
+    with scripted((200, {}, json.dumps({"items": [model], "total": 1}).encode())) as (url, _):
+        assert zooscope.main(["search", "--server", url]) == 0
+    with scripted((404, {}, json.dumps(error).encode())) as (url, _):
+        assert zooscope.main(["fetch", "cells", "--server", url]) == 2
+    told = capsys.readouterr()
+    assert told.out.count("\n") == 1
+    assert not {"\x1b", "\x07", "\r", "\x9b"} & set(told.out + told.err)
 
 
 def test_a_busy_service_is_asked_again_when_it_says() -> None:
