@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from elasticsearch_fixture import elasticsearch_url as elasticsearch_url
 from hypothesis import HealthCheck, settings
 from running_service import run_service
 

@@ -35,7 +35,7 @@ from zoo.documents import (
     missing,
 )
 from zoo.elasticsearch_fields import LONGEST_VALUE, AnyFields, fields_of
-from zoo.elasticsearch_search import occurrences_of, page_of, request_of, words_nowhere
+from zoo.elasticsearch_search import occurrences_of, page_of, requests_of, words_nowhere
 
 ANSWER_SECONDS = 5.0
 # How long a write waits for a collection that is just being moved to another index.
@@ -165,30 +165,45 @@ class ElasticDocuments:
         if collection in self._declared:
             self._declared[collection].check_query(collection, query)
         fields = self.fields(collection)
-        request = request_of(query, fields)
+        requests = requests_of(query, fields)
         empty = Page([], 0, {path: {} for path in query.facets})
-        if request is None:
+        if not requests:
             return empty
         with self._errors():
             try:
                 # Costs nothing when nothing was written since; else a search would be up to a second behind.
                 self.client.indices.refresh(index=self.alias(collection))
-                found = self.client.search(index=self.alias(collection), **request)
-                if not found["hits"]["hits"] and (other := self._corrected(collection, query)):
-                    found = self.client.search(index=self.alias(collection), **other)
+                found = self._ask(collection, requests)
+                if not found["hits"]["hits"] and (others := self._corrected(collection, query)):
+                    found = self._ask(collection, others)
             except NotFoundError:
                 return empty
             except BadRequestError as error:
                 raise DocumentsUnavailable("The search could not be carried out.", "Use fewer words.") from error
-        return page_of(query, fields, found.body)
+        return page_of(query, fields, found)
 
-    def _corrected(self, collection: str, query: Query) -> dict[str, Any] | None:
-        """The request with words that occur nowhere taken for misspelt ones; None when there are none."""
+    def _ask(self, collection: str, requests: list[dict[str, Any]]) -> dict[str, Any]:
+        """The answer to the search for documents, with the aggregations of that for facets."""
+        if len(requests) == 1:
+            return dict(self.client.search(index=self.alias(collection), body=requests[0]).body)
+        headers = ({"index": self.alias(collection), "request_cache": counted} for counted in (False, True))
+        pairs = zip(headers, requests, strict=True)
+        answers = self.client.msearch(searches=[part for pair in pairs for part in pair])
+        for answer in answers["responses"]:
+            if "error" in answer:
+                status = int(answer.get("status", 500))
+                refused = {400: BadRequestError, 404: NotFoundError}.get(status, ApiError)
+                raise refused(str(answer["error"].get("type")), answers.meta, answer)
+        documents, counts = answers["responses"]
+        return {**documents, "aggregations": counts["aggregations"]}
+
+    def _corrected(self, collection: str, query: Query) -> list[dict[str, Any]]:
+        """The searches with words that occur nowhere taken for misspelt ones; none when there are no such words."""
         counting = occurrences_of(query)
         if counting is None:
-            return None
-        nowhere = words_nowhere(self.client.search(index=self.alias(collection), **counting).body)
-        return request_of(query, self.fields(collection), nowhere) if nowhere else None
+            return []
+        nowhere = words_nowhere(self._ask(collection, [counting]))
+        return requests_of(query, self.fields(collection), nowhere) if nowhere else []
 
     def edge(
         self, collection: str, field: str, filters: Mapping[str, Sequence[Scalar]], last: bool = False

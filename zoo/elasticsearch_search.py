@@ -6,7 +6,7 @@ because words are folded by `zoo/document_fields.py` before they are indexed and
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from zoo.document_fields import LONG_WORD, SHORTEST_MISSPELT, differences_allowed, words_of_text
@@ -15,36 +15,45 @@ from zoo.elasticsearch_fields import AnyFields, Clause
 
 # A word in what names a document counts this many times as much as one in the rest.
 TITLE_WEIGHT = 5
+# The name of what counts several facets at once; no field is called so.
+TOGETHER = "="
 # Elasticsearch's words for the law of misspelt words in `zoo/documents.py`.
 MISSPELT = {"fuzziness": f"AUTO:{SHORTEST_MISSPELT},{LONG_WORD}", "prefix_length": 1, "max_expansions": 50}
 
 
-def request_of(query: Query, fields: AnyFields, nowhere: Collection[int] = ()) -> dict[str, Any] | None:
-    """The arguments of the client's `search`; None when nothing can be found: a text without any word.
+def requests_of(query: Query, fields: AnyFields, nowhere: Collection[int] = ()) -> list[dict[str, Any]]:
+    """The bodies of the searches to make: one for the documents, and one for the facets, if any; none when nothing can
+    be found: a text without any word. Apart, the server makes them at once, and remembers the counts until something
+    is written.
 
     `fields` is how the collection's fields stand. `nowhere` are the numbers of the text's words that are known to occur
     in no document, and taken for misspelt ones.
     """
     words = words_of_text(query.text)
     if query.text.strip() and not words:
-        return None
+        return []
     ranges = {path: limits for path, limits in query.ranges.items() if limits != (None, None)}
     always = [fields.within(path, *limits) for path, limits in ranges.items()]
     filters = {path: fields.any_of(path, chosen) for path, chosen in query.filters.items() if chosen}
-    request: dict[str, Any] = {
-        "query": {"bool": {"must": _text(words, nowhere), "filter": always}},
+    said = _text(words, nowhere)
+    documents: dict[str, Any] = {
+        "query": {"bool": {"must": said, "filter": [*always, *filters.values()]}},
         "sort": _sort(query, words, fields),
-        "from_": (query.page - 1) * query.size,
+        "from": (query.page - 1) * query.size,
         "size": query.size,
-        "source": ["id", "body"],
+        "_source": ["id", "body"],
         "seq_no_primary_term": True,
         "track_total_hits": True if query.count_limit is None else query.count_limit or False,
     }
-    if filters:
-        request["post_filter"] = {"bool": {"filter": list(filters.values())}}
-    if query.facets:
-        request["aggs"] = {path: _facet(path, filters, fields) for path in query.facets}
-    return request
+    if not query.facets:
+        return [documents]
+    counts: dict[str, Any] = {
+        "query": {"bool": {"filter": [*said, *always]}},
+        "size": 0,
+        "track_total_hits": False,
+        "aggs": _facets(query.facets, filters, fields),
+    }
+    return [documents, counts]
 
 
 def page_of(query: Query, fields: AnyFields, answer: dict[str, Any]) -> Page:
@@ -54,9 +63,10 @@ def page_of(query: Query, fields: AnyFields, answer: dict[str, Any]) -> Page:
         for hit in hits["hits"]
     ]
     counted = answer.get("aggregations", {})
+    buckets = {path: counted.get(path) or counted[TOGETHER] for path in query.facets}
     facets = {
-        path: {fields.value_of(bucket["key"]): bucket["doc_count"] for bucket in counted[path]["values"]["buckets"]}
-        for path in query.facets
+        path: {fields.value_of(bucket["key"]): bucket["doc_count"] for bucket in found[f"={path}"]["buckets"]}
+        for path, found in buckets.items()
     }
     total = hits["total"]["value"] if "total" in hits else 0
     return Page(items, total if query.count_limit is None else min(total, query.count_limit), facets)
@@ -106,10 +116,24 @@ def _text(words: list[str], nowhere: Collection[int]) -> list[Clause]:
     return clauses
 
 
-def _facet(path: str, filters: dict[str, Clause], fields: AnyFields) -> Clause:
-    """Counted under every filter but the field's own; most frequent first, then in the order of the values."""
-    others = [clause for other, clause in filters.items() if other != path]
-    return {"filter": {"bool": {"filter": others}}, "aggs": {"values": {"terms": fields.counted(path)}}}
+def _facets(paths: Sequence[str], filters: dict[str, Clause], fields: AnyFields) -> dict[str, Clause]:
+    """Counted under every filter but the field's own; most frequent first, then in the order of the values.
+
+    The facets that are not filtered by are counted together, so that what passes the filters is found once for them.
+    """
+    counted = {path: {f"={path}": {"terms": fields.counted(path)}} for path in paths}
+    alone: dict[str, Clause] = {
+        path: {
+            "filter": {"bool": {"filter": [clause for other, clause in filters.items() if other != path]}},
+            "aggs": counted[path],
+        }
+        for path in paths
+        if path in filters
+    }
+    together = {name: terms for path in paths if path not in filters for name, terms in counted[path].items()}
+    if together:
+        alone[TOGETHER] = {"filter": {"bool": {"filter": list(filters.values())}}, "aggs": together}
+    return alone
 
 
 def _sort(query: Query, words: list[str], fields: AnyFields) -> list[Clause]:

@@ -1,4 +1,4 @@
-"""What tests of the zoo share: a real Elasticsearch, where one can be had."""
+"""What tests of several rooms share: a real Elasticsearch, where one can be had."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from zoo.elasticsearch_server import ElasticsearchMissing, running
-
 # Fetched once for a checkout, not once for a run.
-CACHE = Path(__file__).parents[2] / ".venv" / "elasticsearch"
+CACHE = Path(__file__).parents[1] / ".venv" / "elasticsearch"
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +18,9 @@ def elasticsearch_url() -> Iterator[str]:
     if given := os.environ.get("ZOOSCOPE_TEST_ELASTICSEARCH"):
         yield given
         return
+    # The client takes a while to import, and few tests need it.
+    from zoo.elasticsearch_server import ElasticsearchMissing, running
+
     try:
         server = running(CACHE)
         url = server.__enter__()
