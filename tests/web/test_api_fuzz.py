@@ -42,7 +42,7 @@ CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance,
 CONFIG = schemathesis.Config.from_dict(
     {"seed": 1, "checks": {"not_a_server_error": {"expected-statuses": ["2xx", "3xx", "4xx", "503", "507"]}}}
 )
-EXAMPLES = 8
+EXAMPLES = 6
 
 
 @dataclass

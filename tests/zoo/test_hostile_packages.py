@@ -73,10 +73,10 @@ def test_35_a_bomb_as_the_weights_of_a_network(tmp_path: Path) -> None:
 def test_39_a_million_members_are_counted_not_read(tmp_path: Path, sixty_four: bool) -> None:
     path = tmp_path / "a.zip"
     path.write_bytes(million(sixty_four))
-    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     with pytest.raises(ArchiveRefused, match="more than 1000"):
         check_archive(path, LIMIT)
-    assert time.monotonic() - start < 1
+    assert time.process_time() - start < 1
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**16
 
 

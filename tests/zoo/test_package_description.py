@@ -40,11 +40,11 @@ def with_text(source: Path, target: Path, change: Callable[[bytes], bytes]) -> P
 
 
 def refusal(package: Path) -> str:
-    """The sentence, said within a second."""
-    start = time.monotonic()
+    """The sentence, said within a second of computing."""
+    start = time.process_time()
     with pytest.raises(UserError) as caught:
         check_contents(read_package(package, SETTINGS))
-    assert time.monotonic() - start < 1
+    assert time.process_time() - start < 1
     assert 400 <= caught.value.status < 500
     assert caught.value.hint
     assert len(caught.value.message) < 600
