@@ -77,18 +77,18 @@ class SqliteDocuments:
         declared, text = _collection(collection, fields), json.dumps(asdict(fields))
         with self._sqlite.reading() as connection:
             known = self._declared_as(connection, collection)
-        if known == text and collection in self._declared:
+        if known == fields and collection in self._declared:
             return
 
         def index(connection: sqlite3.Connection) -> None:
-            if self._declared_as(connection, collection) == text:
+            if self._declared_as(connection, collection) == fields:
                 return
             declared.drop(connection)
             declared.make(connection)
             declared.fill(connection)
             connection.execute("INSERT OR REPLACE INTO declared VALUES (?, ?)", (collection, text))
 
-        if known != text:
+        if known != fields:
             self._sqlite.write(index)
         self._declared[collection] = declared
 
@@ -193,9 +193,9 @@ class SqliteDocuments:
         """Close every connection; one that a thread still uses is closed when that thread is done with it."""
         self._sqlite.close()
 
-    def _declared_as(self, connection: sqlite3.Connection, collection: str) -> str | None:
+    def _declared_as(self, connection: sqlite3.Connection, collection: str) -> Fields | None:
         found = connection.execute("SELECT fields FROM declared WHERE collection = ?", (collection,)).fetchone()
-        return None if found is None else str(found[0])
+        return None if found is None else _fields(found[0])
 
     def _body(self, connection: sqlite3.Connection, row: int) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(

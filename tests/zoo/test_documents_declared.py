@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import tempfile
 import threading
@@ -259,3 +260,19 @@ def test_writers_share_a_transaction_and_fail_alone(documents: SqliteDocuments) 
     assert len(raised) == 1
     assert totals(documents) == 4
     assert begun_transactions.count("BEGIN IMMEDIATE") == 1
+
+
+def test_what_an_older_version_declared_is_not_indexed_anew(file: Path) -> None:
+    """It knew no words and facets; the same fields without them are the same."""
+    documents = SqliteDocuments(file)
+    documents.declare("jobs", FIELDS)
+    documents.create("jobs", "j", body(1))
+    with sqlite3.connect(file) as connection:
+        told = json.loads(connection.execute("SELECT fields FROM declared").fetchone()[0])
+        older = {name: told[name] for name in ("single", "several", "orders", "counts")}
+        connection.execute("UPDATE declared SET fields = ?", (json.dumps(older),))
+        connection.execute("UPDATE fields_jobs SET state = 'as it was indexed'")
+    connection.close()
+    documents.declare("jobs", FIELDS)
+    assert totals(documents, state="as it was indexed") == 1
+    documents.close()
