@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from zoo.documents_elasticsearch import ElasticDocuments
 from zoo.documents_sqlite import SqliteDocuments
 from zoo.elasticsearch_reindex import reindex
 from zoo.identifiers import new_uuid
-from zoo.searched_fields import LIBRARY, declare_searched
+from zoo.searched_fields import FACETS, LIBRARY, declare_searched
 from zoo.shown_models import MODELS
 
 MODEL_COUNT, RECORD_COUNT = 120, 40
@@ -105,3 +106,40 @@ def test_the_best_match_has_the_words_in_its_name(sqlite: SqliteDocuments, elast
     for documents in (sqlite, elastic):
         best = documents.search(MODELS, Query("mitochondrion", size=5)).items
         assert all("mitochondrion" in item.body["name"] for item in best)
+
+
+def test_searches_beside_writes_see_whole_documents(tmp_path: Path, written: Any) -> None:
+    """Threads of two engines on one file search while it is written to; nobody finds what is not there."""
+    engines = [SqliteDocuments(tmp_path / "documents.sqlite3") for _ in range(2)]
+    for engine in engines:
+        declare_searched(engine)
+    models = [body for collection, body in written if collection == MODELS]
+    over, wrong = threading.Event(), []
+
+    def search(engine: SqliteDocuments) -> None:
+        while not over.is_set():
+            for query in (Query("nucleus", facets=FACETS), Query(sort="usage.tried", facets=["licence"], size=200)):
+                try:
+                    page = engine.search(MODELS, query)
+                except Exception as error:
+                    wrong.append(error)
+                    return
+                if sum(page.facets["licence"].values()) != page.total or len(page.items) != min(page.total, query.size):
+                    wrong.append(page)
+
+    threads = [threading.Thread(target=search, args=(engine,)) for engine in engines for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for number, body in enumerate(models):
+        stored = engines[0].create(MODELS, body["id"], body)
+        if number % 3 == 0:
+            engines[0].replace(MODELS, body["id"], body | {"usage": {"tried": number}}, stored.revision)
+        if number % 5 == 0:
+            engines[0].delete(MODELS, body["id"])
+    over.set()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    assert engines[1].search(MODELS, Query(size=0)).total == MODEL_COUNT * 4 // 5
+    for engine in engines:
+        engine.close()
