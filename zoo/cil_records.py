@@ -14,6 +14,7 @@ from typing import Any
 
 from zoo.errors import UserError
 from zoo.searched_fields import LIBRARY
+from zoo.terms import known
 
 COLLECTION = LIBRARY
 MAXIMUM_RECORD = 2**20
@@ -37,6 +38,8 @@ TERMS = {
     "PREPARATION": "preparation",
     "RELATIONTOINTACTCELL": "relation_to_cell",
 }
+# Which of them are of a field of the zoo's terms.
+KNOWN = {"organism": "organism", "cell_type": "cell_type", "cellular_component": "structure", "modality": "modality"}
 MICROMETRES = {"nm": 1e-3, "nanometer": 1e-3, "nanometers": 1e-3, "mm": 1e3, "cm": 1e4, "å": 1e-4, "angstrom": 1e-4}
 
 
@@ -88,6 +91,9 @@ def document(id: str, outer: Mapping[str, Any], core: Mapping[str, Any]) -> dict
         found[f"{name}_ids"] = [
             str(term["onto_id"]) for term in terms if isinstance(term, Mapping) and term.get("onto_id")
         ]
+    # Other names of what was seen, such as "mouse", to be found by.
+    known_terms = [known(field, word) for name, field in KNOWN.items() for word in found[name]]
+    found["also"] = list(dict.fromkeys(name for term in known_terms if term for name in (term.name, *term.synonyms)))
     return {name: value for name, value in found.items() if value not in (None, "", [])}
 
 

@@ -47,7 +47,10 @@ def write(folder: Path, name: str, record: object) -> Path:
 
 
 def test_a_record_becomes_a_plain_document(tmp_path: Path) -> None:
-    assert read_record(write(tmp_path, "50451.json", RECORD)) == {
+    found = read_record(write(tmp_path, "50451.json", RECORD))
+    # Other names, to be found by.
+    assert {"mouse", "mitochondria", "serial block-face scanning electron microscopy"} <= set(found.pop("also"))
+    assert found == {
         "id": "CIL_50451",
         "source": "cil",
         "name": "Mouse hypothalamus",
@@ -83,6 +86,7 @@ def test_records_are_found_by_words_and_fields(tmp_path: Path, capsys: pytest.Ca
         assert "CIL_1.json is not JSON." in told.err
         assert "CIL_2.json is no record of the Cell Image Library." in told.err
     documents = SqliteDocuments(data / "documents.sqlite3")
+    assert documents.search(COLLECTION, Query(text="mouse neuron")).total == 1
     found = documents.search(COLLECTION, Query(text="purkin", facets=["source"]))
     assert [item.id for item in found.items] == ["CCDB_8192"]
     found = documents.search(
