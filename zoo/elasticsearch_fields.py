@@ -128,8 +128,9 @@ class SearchedFields(AnyFields):
 
     def sorted_by(self, path: str, descending: bool) -> list[Clause]:
         order = {"order": "desc" if descending else "asc", "missing": "_last"}
-        number = {f"numbers.{_name(path)}": order}
-        word = [{f"texts.{_name(path)}": order}] if path not in self._numbers else []
+        # An index that nobody wrote to since this was declared knows nothing of the fields.
+        number = {f"numbers.{_name(path)}": order | {"unmapped_type": "double"}}
+        word = [{f"texts.{_name(path)}": order | {"unmapped_type": "keyword"}}] if path not in self._numbers else []
         return [*word, number] if descending else [number, *word]
 
 

@@ -8,8 +8,9 @@ import pytest
 from documents_contract import DocumentsContract, ids
 from elasticsearch.helpers import bulk, scan
 
-from zoo.documents import DocumentMissing, DocumentsUnavailable, Query, RevisionConflict
+from zoo.documents import DocumentMissing, DocumentsUnavailable, Fields, Query, RevisionConflict
 from zoo.documents_elasticsearch import ElasticDocuments
+from zoo.elasticsearch_reindex import reindex
 from zoo.identifiers import new_uuid
 
 
@@ -75,6 +76,24 @@ def test_no_index_is_made_by_accident(documents: ElasticDocuments) -> None:
         documents.replace("passing", "a", {"n": 2}, stored.revision)
     assert not documents.client.indices.exists(index=documents.alias("passing"))
     assert not documents.client.indices.exists(index=documents.index_name("passing", 1))
+
+
+def test_what_was_written_before_it_was_declared_is_found_by_words_and_after_a_reindex_by_fields(
+    documents: ElasticDocuments, elasticsearch_url: str
+) -> None:
+    for number, name in enumerate(("Vesicles", "Axons")):
+        documents.create("older", f"o{number}", {"name": name, "n": number, "kind": "em"})
+    other = ElasticDocuments(elasticsearch_url, prefix=documents.prefix)
+    other.declare("older", Fields(("name", "n"), ("kind",), (("name",),), text=True, facets=("kind",), numbers=("n",)))
+    assert ids(other.search("older", Query(text="axns", sort="n"))) == ["o1"]
+    assert other.search("older", Query(sort="name", facets=["kind"])).total == 2
+    stored = other.get("older", "o0")
+    other.replace("older", "o0", stored.body | {"n": 7}, stored.revision)
+    assert ids(other.search("older", Query(ranges={"n": (5, None)}, facets=["kind"]))) == ["o0"]
+    assert reindex(other, "older") == 2
+    found = other.search("older", Query(sort="name", descending=False, facets=["kind"]))
+    assert (ids(found), found.facets) == (["o1", "o0"], {"kind": {"em": 2}})
+    other.close()
 
 
 def test_long_ids_are_kept_apart(documents: ElasticDocuments) -> None:
