@@ -16,8 +16,8 @@ STATE_NAMES = {
     "accepted": "Accepted, being published",
     "published": "Published",
 }
-# Shown by a place of its own.
-ELSEWHERE = ("card",)
+# Shown by a place of its own, or what the form keeps for itself.
+ELSEWHERE = ("card", "facts", "prefilled", "guessed", "test_image", "output_axes")
 ROLE_NAMES = {"package": "Package", "weights": "Weights", "test_image": "Test image", "cover": "Cover"}
 
 

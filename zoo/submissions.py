@@ -49,7 +49,7 @@ Transition = Callable[[Body], bool | None]
 
 
 class SubmissionMissing(UserError):
-    code = "not-found"
+    code = "submission-missing"
     status = 404
 
     def __init__(self) -> None:

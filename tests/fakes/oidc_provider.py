@@ -115,11 +115,8 @@ class OidcProvider:
             f'<button name="login" value="{html.escape(login)}">{html.escape(login)}</button>' for login in self.people
         )
         form = f'<form method="post" action="/decide"><input type="hidden" name="request" value="{waiting}">{people}'
-        return (
-            200,
-            "",
-            f'<!doctype html><link rel=icon href=data:,><title>Provider</title>{form}<button name="login" value="">Deny</button></form>',
-        )
+        head = "<!doctype html><link rel=icon href=data:,><title>Provider</title>"
+        return 200, "", f'{head}{form}<button name="login" value="">Deny</button></form>'
 
     def decide(self, form: dict[str, str]) -> tuple[int, str, str]:
         """What the person did on the provider's page."""

@@ -139,8 +139,8 @@ def test_a_draft_is_discarded_and_gone(client: FlaskClient) -> None:
     signed_in(client)
     path = f"{API}/{new_draft(client)['id']}"
     assert client.delete(path).status_code == 204
-    assert error_of(client.get(path)) == (404, "not-found")
-    assert error_of(client.get(f"{API}/nothing")) == (404, "not-found")
+    assert error_of(client.get(path)) == (404, "submission-missing")
+    assert error_of(client.get(f"{API}/nothing")) == (404, "submission-missing")
     assert error_of(client.get(f"{API}/{new_draft(client)['id']}/package.zip")) == (404, "not-found")
 
 

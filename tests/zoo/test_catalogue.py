@@ -146,7 +146,8 @@ def test_a_description_no_document_can_hold_is_the_authors_fault(catalogue: Cata
     with zipfile.ZipFile(made) as archive:
         files = {name: archive.read(name) for name in archive.namelist()}
     description = next(name for name in DESCRIPTION_NAMES if name in files)
-    files[description] = files[description].replace(b"finds: test objects", b"scores: [{value: 1.0, metric: F1, more: .nan}]")
+    scores = b"scores: [{value: 1.0, metric: F1, more: .nan}]"
+    files[description] = files[description].replace(b"finds: test objects", scores)
     package = tmp_path / "nan.zip"
     with zipfile.ZipFile(package, "w") as archive:
         for name, data in files.items():
