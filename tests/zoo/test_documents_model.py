@@ -188,6 +188,9 @@ class DocumentsAgainstDict(RuleBasedStateMachine):
 
     @rule(target=revisions, id=st.sampled_from(IDS), body=bodies)
     def create(self, id: str, body: dict[str, Any]) -> str:
+        return self._create(id, body)
+
+    def _create(self, id: str, body: dict[str, Any]) -> str:
         try:
             stored = self.documents.create("things", id, body)
         except DocumentExists:
@@ -223,7 +226,10 @@ class DocumentsAgainstDict(RuleBasedStateMachine):
 
     @rule(query=queries)
     def search(self, query: Query) -> None:
-        found = self.documents.search("things", query)
+        self._search(self.documents, query)
+
+    def _search(self, documents: SqliteDocuments, query: Query) -> None:
+        found = documents.search("things", query)
         expected = plain_search(self.bodies, self.current, query)
         assert found == expected
         assert {path: list(counts) for path, counts in found.facets.items()} == {
@@ -331,7 +337,7 @@ class SearchedAgainstDict(DocumentsAgainstDict):
 
     @rule(target=DocumentsAgainstDict.revisions, id=st.sampled_from(IDS), body=plain_bodies)
     def create(self, id: str, body: dict[str, Any]) -> str:
-        return super().create(id, body)
+        return self._create(id, body)
 
     @rule(target=DocumentsAgainstDict.revisions, id=st.sampled_from(IDS), body=plain_bodies)
     def replace_with_any_revision(self, id: str, body: dict[str, Any], revision: str = "") -> str:
@@ -343,12 +349,7 @@ class SearchedAgainstDict(DocumentsAgainstDict):
 
     @rule(query=searches, of_other=st.booleans())
     def search(self, query: Query, of_other: bool = False) -> None:
-        engine = self.documents
-        self.documents = self.other if of_other else engine
-        try:
-            super().search(query)
-        finally:
-            self.documents = engine
+        self._search(self.other if of_other else self.documents, query)
 
 
 TestSearchedAgainstDict = SearchedAgainstDict.TestCase
