@@ -74,9 +74,10 @@ def _of_any_size(state: SearchState) -> Iterator[SearchState]:
 
 
 def _words(state: SearchState) -> list[str]:
-    """The words that may find something alone."""
+    """The words that may find something alone, which numbers and units do not."""
     words = list(dict.fromkeys(state.text.split()))
-    return words[:WORDS_TRIED] if len(words) > 1 else []
+    telling = [word for word in words if len(word) > 2 and word[0].isalpha()]
+    return telling[:WORDS_TRIED] if len(words) > 1 else []
 
 
 def _wanted(state: SearchState) -> float | None:
