@@ -36,6 +36,9 @@ class BareServer(Server):
         app.extensions["zooscope"] = _Parts()
         return app
 
+    def look_after(self, parts: Any) -> None:
+        """Nothing goes on but answering."""
+
 
 class _Parts:
     """What the server's hook looks for."""

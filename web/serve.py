@@ -72,6 +72,12 @@ class Server(BaseApplication):
         parts.catalogue.fill_seeds(self.settings.seed_folder)
         return app
 
+    def look_after(self, parts: Any) -> None:
+        """Begin what goes on though nobody asks."""
+        from web.upkeep import Upkeep
+
+        Upkeep(parts).start()
+
     def serving(self, worker: Any) -> None:
         """Called in the process that answers requests, as soon as it does.
 
@@ -81,9 +87,7 @@ class Server(BaseApplication):
         die_with_parent()
         parts = worker.wsgi.extensions["zooscope"]
         parts.stopping = parts.scheduler.stopping = lambda: not worker.alive or os.getppid() != worker.ppid
-        from web.upkeep import Upkeep
-
-        Upkeep(parts).start()
+        self.look_after(parts)
         if self.replaces is not None and _is_sibling(self.replaces):
             os.kill(self.replaces, signal.SIGTERM)
 
