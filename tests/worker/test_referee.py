@@ -49,6 +49,7 @@ def tensor(kind: str, dtype: str, shape: tuple[int, ...], seed: int) -> np.ndarr
     return (np.abs(values) if dtype.startswith("u") else values).astype(dtype)
 
 
+DIVIDED_BY_SPREAD = ("scale_range", "scale_mean_variance", "zero_mean_unit_variance")
 NUMBERS = st.floats(-20, 20).map(lambda value: round(value, 3))
 SPREADS = st.floats(0.01, 20).map(lambda value: round(value, 3))
 OVER = st.one_of(
@@ -154,6 +155,20 @@ def drawn(count: int) -> list[dict[str, Any]]:
     return list(cases.values())
 
 
+def steady(each: dict[str, Any]) -> bool:
+    """Whether rounding cannot turn the answer: nothing computed is compared with itself, or divided by no spread.
+
+    Which cases are drawn is not for us to say: Hypothesis takes constants from the sources of the project.
+    """
+    for index, entry in enumerate(each["operators"][1:], 1):
+        before = ours(each | {"operators": each["operators"][:index]}).astype(np.float64)
+        if entry["id"] == "binarize" and np.isclose(before, entry["kwargs"]["threshold"], atol=1e-5).any():
+            return False
+        if entry["id"] in DIVIDED_BY_SPREAD and before.std() < 1e-4:
+            return False
+    return True
+
+
 def ours(each: dict[str, Any]) -> np.ndarray:
     order = [each["dims"].index(name) for name in ("y", "x", "channel", "batch")]
     plane, image = (each[name].transpose(order)[..., 0] for name in ("tensor", "input"))
@@ -165,7 +180,7 @@ def ours(each: dict[str, Any]) -> np.ndarray:
 
 
 def test_operators_agree_with_the_standard_s_tool(tmp_path: Path) -> None:
-    cases = drawn(CASES)
+    cases = [each for each in drawn(CASES) if steady(each)]
     seen = {entry["id"] for each in cases for entry in each["operators"]}
     assert seen == set(OPERATORS), "an operator was never drawn"
     told = [{name: each[name] for name in ("place", "dims", "operators")} for each in cases]

@@ -24,6 +24,7 @@ async function show(address, { fromServer = false } = {}) {
 function draw(page, fromServer) {
   document.title = page.title;
   const focused = document.activeElement?.id;
+  const link = document.activeElement?.closest("#search-results a");
   const count = $("#result-count");
   const told = $("#result-count", page).textContent;
   $("#search-results").replaceWith($("#search-results", page));
@@ -37,6 +38,7 @@ function draw(page, fromServer) {
   $(".show-filters").textContent = $(".show-filters", page).textContent;
   place();
   if (focused && document.activeElement?.id !== focused) document.getElementById(focused)?.focus();
+  if (link) $$("#search-results a").find((one) => one.href === link.href && one.className === link.className)?.focus();
 }
 
 function asked() {
