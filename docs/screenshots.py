@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from busy_service import BusyService, make_busy
+from checked_draft import make_draft
 from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 
 FOLDER = Path(__file__).resolve().parent / "screenshots"
@@ -36,6 +37,8 @@ SHOWN = [
     ("result-boxes", "", "light"),
     ("result-spots", "", "light"),
     ("result-cells", "", "light"),
+    ("publish", "", "light"),
+    ("check", "", "light"),
 ]
 # The operator's page is taken of a service of its own, which has more to do.
 OPERATOR_SHOWN = [("", "light")]
@@ -82,7 +85,8 @@ def make_results(page: Page, url: str) -> dict[str, str]:
         expect(page.locator("#result")).to_have_attribute("data-state", "done", timeout=PATIENCE_MS)
         pages[RESULTS.get(model, f"result-{model}")] = page.url.removeprefix(url)
     pages["model"] = "/models/nuclei"
-    return pages
+    draft = make_draft(page, url)
+    return pages | {"publish": f"{draft}#what", "check": f"{draft}#check"}
 
 
 def take(browser: Browser, url: str, everything: Path | None) -> None:

@@ -9,7 +9,7 @@ document.addEventListener("click", async ({ target }) => {
   try {
     await navigator.clipboard.writeText(text);
     button.lastChild.textContent = "Copied";
-    setTimeout(() => { button.lastChild.textContent = label; }, 1500);
+    setTimeout(() => { button.lastChild.textContent = label; }, 4000);
   } catch {
     prompt("Copy this:", text);
   }
