@@ -103,8 +103,18 @@ class Logs:
             else:
                 return
 
-    def text(self, body: Body) -> str:
-        """The log of a job so far, or for good."""
+    def text(self, uuid: str) -> str:
+        """The log of a job so far, or for good; raises JobMissing."""
+        body = self._jobs.get(uuid).body
+        while True:
+            found = self._found(body)
+            newest = self._jobs.get(uuid).body
+            if newest["log_sha256"] == body["log_sha256"]:
+                return found
+            # Drained meanwhile: some chunks may have been gone when it was their turn to be read.
+            body = newest
+
+    def _found(self, body: Body) -> str:
         kept = self._blobs.read(body["log_sha256"]).decode() if body["log_sha256"] else ""
         if body["state"] in FINAL_STATES and kept:
             return kept

@@ -237,7 +237,7 @@ class Scheduler:
 
     def log_text(self, uuid: str) -> str:
         """The job's log, while it runs and afterwards."""
-        return self._logs.text(self._jobs.get(uuid).body)
+        return self._logs.text(uuid)
 
     def needs_blob(self, sha256: str, token: str = "") -> bool:
         """Whether a job that is not over has this blob as its input or its model's package: a worker may have it.

@@ -20,7 +20,6 @@ from web.check_view import KIND
 from web.service import Service, service
 from zoo.blobs import BlobMissing
 from zoo.check_input import CheckInput, check_input
-from zoo.documents import MAXIMUM_PAGE_SIZE, Query
 from zoo.errors import UserError, ZooscopeError
 from zoo.package_archive import ArchiveRefused, PackageInvalid
 from zoo.package_assemble import assemble
@@ -28,11 +27,10 @@ from zoo.package_checked import write_findings
 from zoo.package_requires import needs_of
 from zoo.package_safety import check_contents
 from zoo.packages import ModelPackage, read_package, to_document
-from zoo.submissions import COLLECTION, OPEN_STATES, Body, SubmissionMissing, must_be
+from zoo.submissions import CHECKING, OPEN_STATES, Body, SubmissionMissing, must_be
 
 # Of a model that nobody measured, on a slow worker: what its lease is made of.
 LOAD_SECONDS, WORK_SECONDS = 10.0, 30.0
-RUNNING = "running"
 # What a submission keeps of the job's files, which are deleted with the job: its page and the reviewers' show them.
 KEPT = ("cover.png", "cover-before.png", "overlay.png", "log.txt")
 
@@ -48,7 +46,7 @@ def start(submission: Body) -> dict[str, Any]:
     parts = service()
     must_be(submission, OPEN_STATES, "checked")
     check = submission["check"] or {}
-    if check.get("state") == RUNNING:
+    if check.get("state") == CHECKING:
         with contextlib.suppress(JobMissing):
             if not check.get("outdated"):
                 return parts.scheduler.job(check["job"])
@@ -72,7 +70,7 @@ def start(submission: Body) -> dict[str, Any]:
 def cancel(submission: Body) -> Body:
     """Stop the check that runs, if any does; what it was of stays."""
     check = submission["check"] or {}
-    if check.get("state") != RUNNING:
+    if check.get("state") != CHECKING:
         return submission
     with contextlib.suppress(JobMissing):
         service().scheduler.cancel(check["job"])
@@ -86,7 +84,7 @@ def settle(submission: Body, parts: Service | None = None) -> Body:
     on.
     """
     check = submission["check"] or {}
-    if check.get("state") != RUNNING:
+    if check.get("state") != CHECKING:
         return submission
     parts = parts or service()
     try:
@@ -110,13 +108,10 @@ def settle(submission: Body, parts: Service | None = None) -> Body:
 
 def settle_all(parts: Service) -> int:
     """Settle every check that is over though nobody looks; returns how many were. For the service's own clock."""
-    query = Query(filters={"state": list(OPEN_STATES)}, sort="updated_at", size=MAXIMUM_PAGE_SIZE, count_limit=0)
     settled = 0
-    for stored in parts.documents.search(COLLECTION, query).items:
-        if (stored.body["check"] or {}).get("state") != RUNNING:
-            continue
+    for stored in parts.submissions.under_check():
         try:
-            settled += settle(stored.body, parts)["check"]["state"] != RUNNING
+            settled += settle(stored.body, parts)["check"]["state"] != CHECKING
         except ZooscopeError as error:
             log.warning("submission %s: its check could not be settled: %s", stored.id, error.message)
     return settled

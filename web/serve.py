@@ -9,12 +9,15 @@ serve one socket and one data folder side by side; `--replaces` asks another one
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import signal
 import socket
 import struct
 import sys
+import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from typing import Any
 
 import psutil
@@ -33,6 +36,9 @@ GRACEFUL_SECONDS = 30
 FIRST_DATA_SECONDS = 0.05
 # A client that neither sends nor reads for this long loses its thread.
 IDLE_CLIENT_SECONDS = 60
+# For the rest of a request that was answered before its end, so that the answer is not cut off (RFC 9112, 9.6).
+LINGER_SECONDS = 2
+LINGER_BYTES = 65536
 # gunicorn's largest request line; the query itself is limited by web.security.
 REQUEST_LINE_BYTES = 8190
 
@@ -114,17 +120,42 @@ class OneLog(Logger):
 class PatientWorker(ThreadWorker):
     """gunicorn's thread worker, with no thread held by a client that says nothing.
 
-    Browsers open connections ahead of need; gunicorn gives each of them a thread for five seconds.
+    Browsers open connections ahead of need; gunicorn gives each of them a thread for five seconds. It drops those that
+    have said nothing yet when it is asked to end; here they are given the time of any other connection.
     """
 
     def handle(self, conn: Any) -> Any:
         if not conn.initialized and not conn.data_ready and not conn.wait_for_data(FIRST_DATA_SECONDS):
-            return _DEFER
+            if self.alive:
+                return _DEFER
+            if not conn.wait_for_data(KEEPALIVE_SECONDS):
+                return False
         limit = struct.pack("ll", IDLE_CLIENT_SECONDS, 0)
         # In the kernel rather than by settimeout, which would make a peek at the socket wait as well.
         conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
         conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
-        return super().handle(conn)
+        kept = super().handle(conn)
+        if kept is False:
+            self._linger(conn.sock)
+        return kept
+
+    @staticmethod
+    def _linger(client: socket.socket) -> None:
+        """Wait in this thread for the client to close; gunicorn does so where it waits for everybody else."""
+        with contextlib.suppress(OSError):
+            client.shutdown(socket.SHUT_WR)
+            client.settimeout(LINGER_SECONDS)
+            deadline = time.monotonic() + LINGER_SECONDS
+            while client.recv(LINGER_BYTES) and time.monotonic() < deadline:
+                pass
+        with contextlib.suppress(OSError):
+            client.shutdown(socket.SHUT_RDWR)
+
+    def finish_request(self, conn: Any, fs: Future[Any]) -> None:
+        if not self.alive and not fs.cancelled() and not fs.exception() and fs.result() is _DEFER:
+            self.enqueue_req(conn)  # asked to end in between
+            return
+        super().finish_request(conn, fs)
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from zoo.documents import MAXIMUM_PAGE_SIZE, DocumentMissing, Documents, Fields, Page, Query, RevisionConflict
+from zoo.documents import MAXIMUM_PAGE_SIZE, DocumentMissing, Documents, Fields, Page, Query, RevisionConflict, Stored
 from zoo.errors import Unavailable, UserError
 from zoo.identifiers import is_uuid, new_uuid
 
@@ -24,6 +24,8 @@ DRAFT, SUBMITTED, RETURNED, ACCEPTED, PUBLISHED, DISCARDED = STATES = (
 )  # fmt: skip
 # While the author may change what was written and uploaded.
 OPEN_STATES = (DRAFT, RETURNED)
+# The state of a check, not of its submission.
+CHECKING = "running"
 ROLES = ("package", "weights", "test_image", "cover")
 # Of a published submission these are kept besides its package: they are small, and its page shows them.
 KEPT_ROLES = ("test_image", "cover")
@@ -39,9 +41,9 @@ MAXIMUM_OPEN = 100
 MAXIMUM_TRIES = 200
 LONGEST_TITLE = 200
 SEARCHED = Fields(
-    single=("owner", "state", "model_id", "created_at", "updated_at", "submitted_at"),
+    single=("owner", "state", "check.state", "model_id", "created_at", "updated_at", "submitted_at"),
     several=("blobs", "let_go"),
-    orders=(("owner", "updated_at"), ("state", "submitted_at"), ("state", "updated_at")),
+    orders=(("owner", "updated_at"), ("state", "submitted_at"), ("state", "updated_at"), ("check.state", "updated_at")),
 )
 
 Body = dict[str, Any]
@@ -133,6 +135,12 @@ class Submissions:
         query = Query(filters={"state": list(states)}, sort="submitted_at", descending=False, page=page, size=size)
         return self._documents.search(COLLECTION, query)
 
+    def under_check(self, size: int = MAXIMUM_PAGE_SIZE) -> list[Stored]:
+        """The submissions whose check was begun and has not ended here, that which waits longest first."""
+        filters = {"check.state": [CHECKING]}
+        query = Query(filters=filters, sort="updated_at", descending=False, size=size, count_limit=0)
+        return self._documents.search(COLLECTION, query).items
+
     def change(self, id: str, transition: Transition, changed_at: float | None = None) -> Body:
         """Apply `transition` to the body, in place, and store it if nobody changed it meanwhile; else again.
 
@@ -208,7 +216,7 @@ class Submissions:
         def enter(body: Body) -> None:
             must_be(body, OPEN_STATES, "checked")
             body["package_sha256"] = ""
-            body["check"] = {"job": job, "package_sha256": package_sha256, "state": "running", "report": None} | more
+            body["check"] = {"job": job, "package_sha256": package_sha256, "state": CHECKING, "report": None} | more
             note(body, "check started", body["owner"])
 
         return self.change(id, enter)

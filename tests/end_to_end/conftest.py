@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from browser_visitor import Visitor
+from browser_visitor import Visitor, visitors_of
 from example_network import keras_file
 from example_package import make_package
 from made_results import HandWorker
@@ -21,7 +21,6 @@ ROOT = Path(__file__).parents[2]
 SEED = ROOT / "zoo" / "seed" / "nuclei.zip"
 # A machine that computes beside the tests is slow to answer.
 expect.set_options(timeout=20_000)
-DESKTOP = {"width": 1440, "height": 900}
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # No GPU, and nothing that a browser does in its own interest.
 BROWSER_OPTIONS = [
@@ -43,21 +42,6 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=found, args=BROWSER_OPTIONS)
         yield browser
         browser.close()
-
-
-def visitors_of(browser: Browser, url: str) -> Iterator[Callable[..., Visitor]]:
-    """Makes visitors; at the end of the test none of them may have seen a complaint that the test did not clear."""
-    visitors: list[Visitor] = []
-
-    def make(viewport: dict[str, int] | None = None, theme: str = "light") -> Visitor:
-        context = browser.new_context(viewport=viewport or DESKTOP, color_scheme=theme)  # type: ignore[arg-type]
-        visitors.append(Visitor(context, url))
-        return visitors[-1]
-
-    yield make
-    for visitor in visitors:
-        visitor.context.close()
-    assert [complaint for visitor in visitors for complaint in visitor.complaints] == []
 
 
 @pytest.fixture

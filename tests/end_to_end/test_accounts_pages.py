@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
-from browser_visitor import Visitor
-from conftest import visitors_of
+from browser_visitor import Visitor, visitors_of
 from fakes.oidc_provider import OidcProvider
 from playwright.sync_api import Browser, Page, expect
+from served_application import served
 from test_page_checks import check
-from werkzeug.serving import make_server
 
 from web.accounts import Sessions
 from web.app import create_app
@@ -65,14 +63,9 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Ses
         oidc_name="Brown University",
     )
     app = create_app(settings)
-    server = make_server("127.0.0.1", port, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
     token = (settings.secrets_folder / "operator-token").read_text().strip()
-    yield url, app.extensions["zooscope_accounts"], token
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served(app, port):
+        yield url, app.extensions["zooscope_accounts"], token
     provider.stop()
     app.extensions["zooscope"].close()
 

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from browser_visitor import Visitor
-from conftest import visitors_of
+from browser_visitor import Visitor, visitors_of
 from example_package import make_package
 from flask import Flask
 from hostile_files import repacked
 from playwright.sync_api import Browser, Page
-from werkzeug.serving import make_server
+from served_application import served
 
 from web.app import create_app
-from web.up import free_port
 from zoo.review import Person
 from zoo.settings import Settings
 
@@ -77,15 +74,11 @@ def hostile_package(folder: Path) -> Path:
 @pytest.fixture
 def service(browser: Browser, tmp_path: Path) -> Iterator[tuple[Flask, Callable[..., Visitor]]]:
     settings = Settings(data=tmp_path / "data", beanstalkd="127.0.0.1:1", free_disk_bytes=0, local_accounts="open")
-    port, app = free_port(), create_app(settings)
+    app = create_app(settings)
     app.extensions["zooscope"].catalogue.publish(hostile_package(tmp_path))
-    with make_server("127.0.0.1", port, app, threaded=True) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        for new_visitor in visitors_of(browser, f"http://127.0.0.1:{port}"):
+    with served(app) as url:
+        for new_visitor in visitors_of(browser, url):
             yield app, new_visitor
-        server.shutdown()
-        thread.join()
     app.extensions["zooscope"].close()
 
 

@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
-from browser_visitor import Visitor
+from browser_visitor import Visitor, visitors_of
 from busy_service import CARD, BusyService, make_busy
-from conftest import visitors_of
 from playwright.sync_api import Browser, Locator, Page, expect
 from running_service import run_service
 from test_page_checks import check, violations

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from browser_visitor import Visitor
+from browser_visitor import Visitor, shifts
 from playwright.sync_api import Page, expect
 from result_page import run, wait_done
 
@@ -41,9 +41,9 @@ def violations(page: Page) -> list[str]:
 
 def check(page: Page) -> None:
     page.wait_for_load_state("networkidle")
-    assert violations(page) == []
-    assert page.evaluate("window.layoutShift") < 0.001, "something jumped after it was drawn"
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the page is wider than the window"
+    assert violations(page) == [], page.url
+    assert shifts(page) == [], page.url
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{page.url} is wider than the window"
 
 
 @pytest.mark.parametrize(("viewport", "theme"), [(None, "light"), (PHONE, "dark")], ids=["desktop", "phone-dark"])

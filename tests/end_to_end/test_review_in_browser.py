@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-from browser_visitor import Visitor
-from conftest import SEED, visitors_of
+from browser_visitor import Visitor, visitors_of
 from example_package import make_package
 from flask import Flask
 from playwright.sync_api import Browser, Page, expect
+from served_application import served
 from test_page_checks import check
-from werkzeug.serving import make_server
 
 from web.app import create_app
-from web.up import free_port
 from zoo.packages import read_package
 from zoo.review import Person
 from zoo.settings import Settings
 
+SEED = Path(__file__).parents[2] / "zoo" / "seed" / "nuclei.zip"
 PASSWORD = "four words in a row"
 SIZES = {"desktop": (1440, 900), "tablet": (1024, 768), "phone": (390, 844)}
 REPORT: dict[str, Any] = {
@@ -92,16 +90,11 @@ class Office:
 @pytest.fixture
 def office(browser: Browser, tmp_path: Path) -> Iterator[Office]:
     settings = Settings(data=tmp_path / "data", beanstalkd="127.0.0.1:1", free_disk_bytes=0, local_accounts="open")
-    port, app = free_port(), create_app(settings)
+    app = create_app(settings)
     app.extensions["zooscope"].catalogue.publish(SEED)
-    server = make_server("127.0.0.1", port, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    for new_visitor in visitors_of(browser, f"http://127.0.0.1:{port}"):
-        yield Office(app, tmp_path, new_visitor)
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served(app) as url:
+        for new_visitor in visitors_of(browser, url):
+            yield Office(app, tmp_path, new_visitor)
     app.extensions["zooscope"].close()
 
 

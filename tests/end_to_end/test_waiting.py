@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from browser_visitor import Visitor
+from browser_visitor import Visitor, shifts
 from made_results import HandWorker, files_of, regions, summary_of
 from playwright.sync_api import Page, expect
 from result_page import run, wait_done
@@ -35,7 +35,7 @@ def test_a_page_tells_when_its_job_starts_and_ends(hand_visitor: Visitor, hand_w
     expect(page.locator("#waiting-sentence")).to_have_text("Waiting for a worker: 1 job before it")
     told(page, r"^Waiting for \d+ s; starts in about \d+ s, done in about \d+ s$")
     page.wait_for_load_state("networkidle")
-    assert page.evaluate("window.layoutShift") < 0.001
+    assert shifts(page) == []
     assert violations(page) == []
     assert script_bytes(page) < SCRIPT_BYTES
     finish(hand_worker, first, lease)

@@ -34,6 +34,27 @@ def test_the_log_is_in_a_tube_of_its_own_until_the_end(parts: Parts, worker: Wor
         parts.documents.get("job_logs", uuid)
 
 
+def test_a_log_that_is_drained_while_it_is_read_is_read_whole(
+    parts: Parts, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uuid = parts.submit()
+    claim = worker.begin()
+    for sequence, text in enumerate(["one\n", "two\n"]):
+        worker.say(contract.LOG, claim, sequence=sequence, text=text)
+    queue, peeked = parts.scheduler._queue, []
+
+    def peek(job_id: int) -> bytes | None:
+        found = type(queue).peek(queue, job_id)
+        if not peeked:
+            worker.finish(claim)
+        peeked.append(found)
+        return found
+
+    monkeypatch.setattr(queue, "peek", peek)
+    assert parts.scheduler.log_text(uuid) == "one\ntwo\n"
+    assert [found is None for found in peeked] == [False, True], "it was drained between the two"
+
+
 def test_the_same_sequence_is_kept_once(parts: Parts, worker: Worker) -> None:
     uuid = parts.submit()
     claim = worker.begin()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import greenstalk
 import pytest
 from flask import Flask
 from scheduler_parts import Parts, Worker
-from werkzeug.serving import make_server
+from served_application import served
 
 import zooscope
 from scheduler import contract
@@ -34,14 +33,9 @@ def terminal(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str
     """The beginning of a command line that finds the service."""
     app = Flask("service")
     app.register_blueprint(create_service_blueprint(parts.scheduler))
-    server = make_server("127.0.0.1", 0, app, threaded=True)
     monkeypatch.setenv("ZOOSCOPE_SERVICE_TOKEN", read_or_make_key(parts.settings, SERVICE_TOKEN))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield ["jobs", "--server", f"http://127.0.0.1:{server.server_port}"]
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served(app) as url:
+        yield ["jobs", "--server", url]
 
 
 def test_buried_jobs_are_listed_kicked_and_done(

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 
 import pytest
 from flask import Flask
 from scheduler_parts import Parts, Worker
-from werkzeug.serving import make_server
+from served_application import served
 
 import zooscope
 from scheduler import contract
@@ -134,14 +133,9 @@ def terminal(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str
     """The beginning of a command line that finds the service."""
     app = Flask("service")
     app.register_blueprint(create_service_blueprint(parts.scheduler))
-    server = make_server("127.0.0.1", 0, app, threaded=True)
     monkeypatch.setenv("ZOOSCOPE_SERVICE_TOKEN", read_or_make_key(parts.settings, SERVICE_TOKEN))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield ["workers", "--server", f"http://127.0.0.1:{server.server_port}"]
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served(app) as url:
+        yield ["workers", "--server", url]
 
 
 def test_workers_are_looked_after_in_the_terminal(

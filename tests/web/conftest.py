@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,8 +9,8 @@ import pytest
 from example_package import INSTANCES_HEAD, make_package
 from flask import Flask
 from flask.testing import FlaskClient
+from served_application import served
 from web_helpers import WorkerHand
-from werkzeug.serving import make_server
 
 from scheduler.broker import Broker, start_beanstalkd
 from web.app import create_app
@@ -66,13 +65,8 @@ def stranger(app: Flask) -> FlaskClient:
 @pytest.fixture
 def server(app: Flask) -> Iterator[str]:
     """The application on a real socket; its URL."""
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served(app) as url:
+        yield url
 
 
 @pytest.fixture

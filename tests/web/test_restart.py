@@ -22,6 +22,8 @@ import psutil
 import pytest
 from web_helpers import png
 
+from web.serve import FIRST_DATA_SECONDS
+
 STOP_SECONDS = 15.0
 TURN_SECONDS = 60.0
 
@@ -149,6 +151,19 @@ def test_an_upload_under_way_ends_well_on_the_old_server(town: Town) -> None:
         slow.sendall(data[50:])
         assert slow.recv(100).startswith(b"HTTP/1.1 201")
     until(lambda: old not in town.servers())
+
+
+@pytest.mark.parametrize("town", [1], indirect=True)
+def test_a_client_that_is_slow_to_ask_is_answered_by_a_server_that_stops(town: Town) -> None:
+    [old] = town.servers()
+    clients = [socket.create_connection(("127.0.0.1", town.port), timeout=TURN_SECONDS) for _ in range(8)]
+    os.kill(old, signal.SIGTERM)
+    until(lambda: stopping(old))
+    time.sleep(2 * FIRST_DATA_SECONDS)
+    for client in clients:
+        with client:
+            client.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            assert client.recv(100).startswith(b"HTTP/1.1 200")
 
 
 def stopping(pid: int) -> bool:

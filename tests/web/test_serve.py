@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 from web_helpers import png
 
@@ -24,6 +25,7 @@ UPLOAD_BYTES = 400_000
 class Live:
     port: int
     data: Path
+    pid: int
 
     def send(self, *parts: bytes, finish: bool = True) -> tuple[int, bytes]:
         """The status and body of the answer to raw bytes; status 0 when the connection is just closed."""
@@ -45,6 +47,11 @@ class Live:
         head, _, body = answer.partition(b"\r\n\r\n")
         return (int(head.split()[1]) if head else 0), body
 
+    def clients(self) -> set[int]:
+        """The ports of those whose connections the server holds."""
+        [worker] = psutil.Process(self.pid).children()
+        return {one.raddr.port for one in worker.net_connections() if one.raddr}
+
 
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
@@ -55,7 +62,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
         command = [sys.executable, "-m", "web.serve", "--fd", str(descriptor)]
         environment = os.environ | settings.environment()
         with subprocess.Popen(command, pass_fds=[descriptor], env=environment) as process:
-            yield Live(listener.getsockname()[1], data)
+            yield Live(listener.getsockname()[1], data, process.pid)
             process.terminate()
 
 
@@ -134,3 +141,18 @@ def test_silent_clients_do_not_stop_the_others(live: Live) -> None:
     finally:
         for client in silent:
             client.close()
+
+
+def test_a_client_that_does_not_close_its_side_holds_up_nobody(live: Live) -> None:
+    request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+
+    def held_beside_an_answer() -> bool:
+        with socket.create_connection(("127.0.0.1", live.port), timeout=20) as lazy:
+            lazy.sendall(request)
+            while lazy.recv(65536):
+                pass
+            assert live.send(request)[0] == 200
+            return lazy.getsockname()[1] in live.clients()
+
+    # On a busy machine the second answer may come after the server's patience with the first client.
+    assert any(held_beside_an_answer() for _ in range(5))

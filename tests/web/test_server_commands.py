@@ -19,9 +19,9 @@ from check_helpers import FIELDS, files_of_check, finish_check
 from example_package import make_package
 from flask import Flask
 from flask.testing import FlaskClient
+from served_application import served
 from standard_package import write_onnx
 from web_helpers import WorkerHand, png
-from werkzeug.serving import make_server
 
 import zooscope
 from scheduler.broker import Broker
@@ -52,12 +52,8 @@ def app(settings: Settings, packages: Path) -> Iterator[Flask]:
 
 @pytest.fixture(scope="module")
 def server(app: Flask) -> Iterator[str]:
-    with make_server("127.0.0.1", 0, app, threaded=True) as made:
-        thread = threading.Thread(target=made.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{made.server_port}"
-        made.shutdown()
-        thread.join()
+    with served(app) as url:
+        yield url
 
 
 @pytest.fixture

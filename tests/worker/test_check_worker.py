@@ -42,7 +42,7 @@ def test_a_worker_checks_a_model_and_a_package_that_is_none(plant: Plant) -> Non
     assert report["passed"], report
     assert done["result"]["summary"]["objects"] == 3
     assert {"loading", "reproducing", "trying", "timing"} <= done["result"]["timings"].keys()
-    assert "reproduce: ok" in plant.blobs.path(files["log.txt"]["sha256"]).read_text()
+    assert "reproduce: ok" in plant.scheduler.log_text(done["uuid"])
 
     broken = plant.blobs.put_bytes(b"no package").sha256
     told = plant.until_state(submitted(plant, broken), "done", 60)["result"]

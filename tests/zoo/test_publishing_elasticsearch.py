@@ -32,7 +32,11 @@ def test_the_whole_way(documents: ElasticDocuments, tmp_path: Path) -> None:
     with pytest.raises(SubmissionChanged):
         parts.submissions.set_fields(draft["id"], {"name": "Other"}, draft["changed_at"])
 
+    parts.submissions.start_check(draft["id"], "job1", parts.package("cells", "0.1.0", "Cells"))
+    assert [item.id for item in parts.submissions.under_check()] == [draft["id"]]
+
     id = parts.checked()
+    assert [item.id for item in parts.submissions.under_check()] == [draft["id"]]
     parts.review.submit(id, ADA)
     assert [item.id for item in parts.submissions.in_state(["submitted"]).items] == [id]
     with pytest.raises(ModelTaken):
