@@ -22,10 +22,7 @@ def library() -> str:
         "library.html",
         search_state.titled(state, "Library"),
         records=[item.body for item in found.items],
-        total=found.total,
-        facets=model_search.shown_facets(state, found),
-        state=state,
-        last_page=search_state.last_page(found.total, RECORDS_SHOWN),
+        **model_search.shown(state, found, RECORDS_SHOWN),
         nearest=None if found.total else library_search.nearest_records(state),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from web.nearest import Nearest, nearest
-from web.search_state import Kind, SearchState
+from web.search_state import Kind, SearchState, last_page
 from web.service import service
 from web.zoo_words import field_name, value_name
 from zoo.catalogue import FACETS, OLD_FACETS
@@ -46,6 +46,16 @@ def nearest_models(state: SearchState) -> Nearest:
 def label(field: str, value: str) -> str:
     """A ticked value in a sentence, such as "organism: Mus musculus"."""
     return f"{field_name(field).lower()}: {value_name(field, value)}"
+
+
+def shown(state: SearchState, found: Page, size: int) -> dict[str, Any]:
+    """What the templates of a search page need of what was found, `size` to a page."""
+    return {
+        "total": found.total,
+        "facets": shown_facets(state, found),
+        "state": state,
+        "last_page": last_page(found.total, size),
+    }
 
 
 def shown_facets(state: SearchState, page: Page) -> list[dict[str, Any]]:

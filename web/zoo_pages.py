@@ -45,10 +45,7 @@ def gallery() -> str:
         "gallery.html",
         search_state.titled(state, "Models"),
         models=[item.body for item in found.items],
-        total=found.total,
-        facets=model_search.shown_facets(state, found),
-        state=state,
-        last_page=search_state.last_page(found.total, GALLERY_MODELS),
+        **model_search.shown(state, found, GALLERY_MODELS),
         nearest=None if found.total else model_search.nearest_models(state),
     )
 
