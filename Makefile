@@ -1,6 +1,7 @@
 # make run   installs what is missing and starts Zooscope; options: make run UP="--port 9000 --workers 2"
 #            make run ELASTICSEARCH=1 starts a real Elasticsearch beside it (needs Java 17 and Maven)
 # make test  installs what the tests need as well and runs them; options: make test PYTEST="tests/zoo -k blobs"
+#            make test SLOW=1 runs the long ones as well, as CI does (half an hour)
 # Steps that were done are remembered by stamps in .venv and repeated only when their lock changes.
 
 SHELL := /bin/bash
@@ -16,14 +17,14 @@ LOCK := $(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url 
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n '1,4s/^# //p' Makefile
+	@sed -n '1,5s/^# //p' Makefile
 	@echo "others     make install, lint, lock, screenshots, bench, clean"
 
 run: install
 	@exec $(WITH) $(BIN)/python -m zooscope up $(UP)
 
 test: install-tests
-	$(TOOLS) $(BIN)/python -m pytest $(PYTEST)
+	$(TOOLS) $(BIN)/python -m pytest $(if $(SLOW),,-m "not slow") $(PYTEST)
 
 lint: install-tests
 	$(BIN)/ruff check .

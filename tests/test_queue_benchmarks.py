@@ -10,6 +10,8 @@ import pytest
 
 from benchmarks.queue_gradio import PYTHON
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 
 

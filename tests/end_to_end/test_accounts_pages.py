@@ -170,6 +170,7 @@ def test_the_operator_becomes_an_admin_and_gives_a_role(door: Door) -> None:
     check(page)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "theme"), [("desktop", "dark"), ("tablet", "light"), ("phone", "dark")])
 def test_every_window_and_theme(door: Door, size: str, theme: str) -> None:
     width, height = SIZES[size]

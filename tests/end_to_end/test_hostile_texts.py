@@ -116,6 +116,7 @@ def looked_at(page: Page, path: str) -> list[str]:
     return [f"{path}: {harm}" for harm in page.evaluate(HARM)]
 
 
+@pytest.mark.slow
 def test_47_hostile_texts_are_shown_and_run_nothing(
     service: tuple[Flask, Callable[..., Visitor]], tmp_path: Path
 ) -> None:

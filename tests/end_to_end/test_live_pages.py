@@ -20,6 +20,8 @@ from playwright.sync_api import expect
 
 from scheduler.contract import Progress
 
+pytestmark = pytest.mark.slow
+
 PICTURE = np.zeros((64, 64), np.uint8)
 
 

@@ -14,6 +14,8 @@ from test_page_checks import check, violations
 
 from scheduler.contract import ReserveRequest
 
+pytestmark = pytest.mark.slow
+
 SIZES = {"desktop": (1440, 900), "tablet": (1024, 768), "phone": (390, 844)}
 WORKER = ReserveRequest("a-worker", device="cpu")
 

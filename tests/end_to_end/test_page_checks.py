@@ -46,6 +46,7 @@ def check(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{page.url} is wider than the window"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("viewport", "theme"), [(None, "light"), (PHONE, "dark")], ids=["desktop", "phone-dark"])
 def test_every_page(new_visitor: Callable[..., Visitor], viewport: dict[str, int] | None, theme: str) -> None:
     visitor = new_visitor(viewport, theme)

@@ -20,6 +20,8 @@ from zoo.accounts import Accounts
 from zoo.open_documents import open_documents
 from zoo.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 SEED = Path(__file__).parents[2] / "zoo" / "seed" / "nuclei.zip"
 PASSWORD = "four words in a row"
 CHECK_MS = 120_000

@@ -13,6 +13,8 @@ from playwright.sync_api import Page, expect
 from result_page import canvas_colours
 from test_page_checks import SCRIPT_BYTES, script_bytes, violations
 
+pytestmark = pytest.mark.slow
+
 # Pixels of the layer of objects that are painted, and how many objects are in view.
 PAINTED = """() => {
   const layer = document.querySelector(".object-layer");

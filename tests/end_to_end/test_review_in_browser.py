@@ -144,6 +144,7 @@ def test_from_review_to_withdrawal(office: Office) -> None:
     office.forgive()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("size", SIZES)
 def test_pages_in_every_window(office: Office, size: str, theme: str) -> None:

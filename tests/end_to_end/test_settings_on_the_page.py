@@ -18,6 +18,8 @@ from zoo.packages import read_package
 from zoo.preview_settings import settings_for_model
 from zoo.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 
 def stack(planes: int, axes: str = "ZYX") -> dict[str, Any]:
     """An upload of `planes` planes, or channels, of noise."""

@@ -17,6 +17,8 @@ from scheduler.contract import RESULT_FILES
 from zoo.packages import read_package
 from zoo.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 SECONDS = 120
 CASES = {

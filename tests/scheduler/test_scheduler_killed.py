@@ -31,6 +31,8 @@ from zoo.documents import Query, Stored
 from zoo.errors import ZooscopeError
 from zoo.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 NewWorker = Callable[[str], Worker]
 ROUNDS = 12
 ATTEMPT = re.compile(r"\[attempt \d+\]\n")

@@ -19,6 +19,8 @@ from zoo.identifiers import new_uuid
 from zoo.secrets import worker_token
 from zoo.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 
 def group_of(url: str) -> int:
     """The processes of the server that listens there, a launcher and Java, when it is one of this machine."""

@@ -24,6 +24,8 @@ from web_helpers import png
 
 from web.serve import FIRST_DATA_SECONDS
 
+pytestmark = pytest.mark.slow
+
 STOP_SECONDS = 15.0
 TURN_SECONDS = 60.0
 

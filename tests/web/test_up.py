@@ -20,6 +20,8 @@ import psutil
 import pytest
 from web_helpers import png
 
+pytestmark = pytest.mark.slow
+
 STOP_SECONDS = 15.0
 
 

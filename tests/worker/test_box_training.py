@@ -11,7 +11,10 @@ from worker.heads.boxes import Boxes
 from worker.heads.grid import decode_grid
 from worker.training.box_scores import average_precision, scores_of_classes
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+]
 
 HEAD = {"stride": 4, "classes": [{}, {}], "scores": [0, 1], "offset": [2, 3], "size": [4, 5], "threshold": 0.99}
 

@@ -14,6 +14,8 @@ from plant import TOKEN, Plant, until
 from scheduler import contract
 from worker.client import SchedulerClient
 
+pytestmark = pytest.mark.slow
+
 GIBIBYTE = 1024  # MiB
 STEPS = 64
 

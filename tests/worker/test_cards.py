@@ -13,6 +13,8 @@ from plant import TOKEN, Plant
 
 from worker.cards import Card, Pool, devices_for, find_card, list_cards, worker_commands
 
+pytestmark = pytest.mark.slow
+
 TWO = ["GPU 0: NVIDIA A100 (UUID: GPU-1)", "GPU 1: NVIDIA A100 (UUID: GPU-2)"]
 
 

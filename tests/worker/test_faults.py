@@ -16,6 +16,8 @@ from plant import Plant, until
 from scheduler.contract import RESULT_FILES
 from scheduler.jobs import handle_of
 
+pytestmark = pytest.mark.slow
+
 ERT = 3.0  # the floor in plant.SHORT, which every job here gets
 MARGIN = 2.0  # what the issue allows beyond a lease
 

@@ -11,6 +11,8 @@ import pytest
 from plant import Plant, free_ports, until
 from relay import Relay
 
+pytestmark = pytest.mark.slow
+
 ERT = 3.0  # the floor in plant.SHORT
 
 

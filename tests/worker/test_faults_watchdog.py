@@ -13,6 +13,8 @@ from plant import Plant, free_ports, until
 
 from worker.roll_call import RollCall
 
+pytestmark = pytest.mark.slow
+
 LEASE = 6.0
 EATEN_LIMIT = 256 * 2**20
 

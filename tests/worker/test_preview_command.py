@@ -133,6 +133,7 @@ def test_planes_that_the_image_lacks_are_said_before_anything_runs(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_the_terminal_gives_the_files_of_a_job(image: Path, tmp_path: Path) -> None:
     from test_preview import SETTINGS, network_file
 

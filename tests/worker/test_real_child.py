@@ -12,6 +12,8 @@ from plant import Plant
 from scheduler.contract import RESULT_FILES
 from zoo.preview_settings import resolve
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:

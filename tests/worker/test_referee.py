@@ -24,9 +24,12 @@ REFEREE = ROOT / ".venv" / "referee" / "bin" / "python"
 CASES = 400
 DTYPES = ("uint8", "uint16", "int16", "float32", "float64")
 
-pytestmark = pytest.mark.skipif(
-    not REFEREE.exists(), reason="bioimageio.core is not installed: run `install/packages.sh referee`"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not REFEREE.exists(), reason="bioimageio.core is not installed: run `install/packages.sh referee`"
+    ),
+]
 
 
 def referee(*arguments: str) -> str:
@@ -279,7 +282,6 @@ def foreign_package(folder: Path) -> Path:
     )
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_what_a_check_makes_of_a_bare_network_passes_the_standard_s_own_test(tmp_path: Path) -> None:
     """A bare .keras, a bare .onnx, a detector that lists boxes, and a package that came whole, as the service makes

@@ -20,6 +20,8 @@ from zoo.preview_settings import resolve
 from zoo.roi import Region
 from zoo.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = Settings(worker_models=1)
 DATA = Path(__file__).parents[3] / "shared" / "data"
 NAMES = ("red blood cell", "white blood cell", "platelet")

@@ -22,6 +22,8 @@ from zoo.preview_settings import resolve
 from zoo.roi import Region
 from zoo.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = Settings(worker_models=2)
 DATA = Path(__file__).parents[3] / "shared" / "data" / "em-vnc"
 PIXEL_SIZE = PixelSize(0.0046, 0.0046)

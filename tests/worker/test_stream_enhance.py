@@ -37,6 +37,7 @@ def test_a_constant_plane_is_black(tmp_path: Path) -> None:
     assert not part.read((0, 40), (0, 30)).any()
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=25, suppress_health_check=list(HealthCheck))
 @given(
     seed=st.integers(0, 2**32 - 1), height=st.integers(1, 1100), width=st.integers(1, 700),

@@ -17,7 +17,10 @@ from worker.training.data import Example, read_em
 from worker.training.loop import Plan
 from worker.training.scores import cells_rand_error, skeleton_f1
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+]
 
 
 def walls(side: int = 96, step: int = 24) -> np.ndarray:

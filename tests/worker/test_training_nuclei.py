@@ -15,7 +15,10 @@ from worker.training.loop import Plan
 from worker.training.network import build_unet, copy_convolutions, receptive_radius
 from worker.training.nuclei_targets import GAP_WEIGHT, LEAST_WEIGHT, MOST_WEIGHT, pixel_weights
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+]
 
 
 def squares() -> np.ndarray:

@@ -138,6 +138,7 @@ def steps_of_a_life(folder: Path, make: Callable[[], RegistryServer]) -> int:
     return crash.steps
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [datacite, zenodo])
 def test_killed_at_any_step_it_goes_on_without_a_second_doi(tmp_path: Path, make: Callable[[], RegistryServer]) -> None:
     steps = steps_of_a_life(tmp_path / "whole", make)

@@ -84,6 +84,7 @@ def test_a_document_from_before_variants_is_of_one_plane(tmp_path: Path) -> None
     assert from_document(document, package.path) == package
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
