@@ -103,9 +103,17 @@ class Town:
             assert self.first_seen.setdefault(uuid, seen) == seen, f"a job that was over has changed: {job}"
 
     def jobs(self) -> Iterator[Stored]:
-        for page in range(1, 1 + -(-len(self.uuids) // MAXIMUM_PAGE_SIZE) + 1):
-            query = Query(sort="created_at", page=page, size=MAXIMUM_PAGE_SIZE)
-            yield from self.documents.search("jobs", query).items
+        """All jobs, oldest first; page after page a search shows no more than the first 10,000."""
+        since, seen = 0.0, set[str]()
+        while True:
+            ranges = {"created_at": (since, None)}
+            query = Query(ranges=ranges, sort="created_at", descending=False, size=MAXIMUM_PAGE_SIZE)
+            found = [job for job in self.documents.search("jobs", query).items if job.id not in seen]
+            if not found:
+                return
+            yield from found
+            seen.update(job.id for job in found)
+            since = found[-1].body["created_at"]
 
     def done(self) -> int:
         return self.scheduler._jobs.count(state=["done"])
