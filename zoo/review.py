@@ -15,6 +15,7 @@ from zoo.model_owners import ModelOwners, ModelTaken
 from zoo.packages import read_package
 from zoo.submissions import (
     ACCEPTED,
+    CHECKING,
     COLLECTION,
     DISCARDED,
     MAXIMUM_COMMENT,
@@ -165,7 +166,7 @@ class Review:
 def _check_ready(body: Body) -> None:
     must_be(body, OPEN_STATES, "submitted")
     check = body["check"] or {}
-    if check.get("state") == "running":
+    if check.get("state") == CHECKING:
         raise NotReady("The check of this model is not done yet.", "Wait for its report, and submit then.")
     if check.get("state") == "passed" and not body["package_sha256"]:
         raise NotReady("The model was changed after its check.", "Check it again, and submit then.")

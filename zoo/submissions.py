@@ -135,10 +135,10 @@ class Submissions:
         query = Query(filters={"state": list(states)}, sort="submitted_at", descending=False, page=page, size=size)
         return self._documents.search(COLLECTION, query)
 
-    def under_check(self, size: int = MAXIMUM_PAGE_SIZE) -> list[Stored]:
-        """The submissions whose check was begun and has not ended here, that which waits longest first."""
-        filters = {"check.state": [CHECKING]}
-        query = Query(filters=filters, sort="updated_at", descending=False, size=size, count_limit=0)
+    def under_check(self) -> list[Stored]:
+        """Submissions whose check was begun and has not ended here, those that wait longest first, a page of them."""
+        running = {"check.state": [CHECKING]}
+        query = Query(filters=running, sort="updated_at", descending=False, size=MAXIMUM_PAGE_SIZE, count_limit=0)
         return self._documents.search(COLLECTION, query).items
 
     def change(self, id: str, transition: Transition, changed_at: float | None = None) -> Body:
@@ -232,7 +232,7 @@ class Submissions:
 
         def enter(body: Body) -> bool | None:
             check = body["check"]
-            if not check or check["job"] != job or check["state"] != "running":
+            if not check or check["job"] != job or check["state"] != CHECKING:
                 return False
             check |= {"state": state, "report": None if report is None else dict(report)} | more
             if not check.get("outdated"):

@@ -32,7 +32,7 @@ def test_a_claim_that_nobody_starts_comes_back_and_does_not_count(parts: Parts, 
     began = time.monotonic()
     again = new_worker("w2").claim()
     assert (again.uuid, again.attempt) == (uuid, 1)
-    assert time.monotonic() - began > 0.5
+    assert 0.5 < time.monotonic() - began < 2.6
     assert again.lease != lost.lease
 
 

@@ -12,8 +12,6 @@ from scheduler_parts import Parts, Worker
 from scheduler import contract
 from scheduler.jobs import JobMissing
 
-LONG_POLL_SECONDS = 10.0
-
 
 def test_a_job_is_done_and_leaves_nothing_in_the_queue(parts: Parts, worker: Worker, bare: greenstalk.Client) -> None:
     uuid = parts.submit()
@@ -24,10 +22,9 @@ def test_a_job_is_done_and_leaves_nothing_in_the_queue(parts: Parts, worker: Wor
     claim = worker.claim()
     assert (claim.uuid, claim.attempt, claim.ert_seconds) == (uuid, 1, 1.0)
     assert claim.package_sha256 == parts.package_sha256
-    before = time.time()
     started = worker.say(contract.START, claim)
     assert started.json["ert_seconds"] == 1.0
-    assert before + 1.0 <= started.json["lease_until"] <= time.time() + 1.0
+    assert started.json["lease_until"] == pytest.approx(time.time() + 1.0, abs=0.5)
     assert parts.job(uuid)["state"] == "running"
     assert parts.scheduler.place(uuid) is None
 
@@ -58,25 +55,25 @@ def test_reserve_waits_for_a_job_and_hands_it_out_at_once(parts: Parts, worker: 
 
     timer = threading.Timer(0.3, submit)
     timer.start()
-    claim = worker.reserve(LONG_POLL_SECONDS)
+    claim = worker.reserve(4.0)
     waited = time.monotonic() - submitted[0][1]
     timer.join()
     assert claim is not None
     assert claim.uuid == submitted[0][0]
-    assert waited < LONG_POLL_SECONDS / 2
+    assert waited < 0.5
 
 
 def test_reserve_without_a_job_answers_204_in_its_time(worker: Worker) -> None:
     began = time.monotonic()
     assert worker.reserve(1.0) is None
-    assert time.monotonic() - began > 0.8
+    assert 0.8 < time.monotonic() - began < 2.5
 
 
 def test_a_long_poll_ends_when_the_server_stops(parts: Parts, worker: Worker) -> None:
     threading.Timer(0.2, lambda: setattr(parts.scheduler, "stopping", lambda: True)).start()
     began = time.monotonic()
-    assert worker.reserve(LONG_POLL_SECONDS) is None
-    assert time.monotonic() - began < LONG_POLL_SECONDS / 2
+    assert worker.reserve(5.0) is None
+    assert time.monotonic() - began < 2.5
 
 
 def test_jobs_are_handed_out_in_their_order(parts: Parts, worker: Worker) -> None:

@@ -79,7 +79,7 @@ class Worker:
                     return process
             return None
 
-        found: psutil.Process = until(find, 20)
+        found: psutil.Process = until(find, 5)
         return found
 
     @property

@@ -139,9 +139,10 @@ def test_errors_are_told_apart(
 def test_cancel_stops_between_steps(child: Spoken, package: Path, input_file: Path) -> None:
     child.run(package, input_file, steps=1000, seconds=0.02)
     child.until("progress")
+    started = time.monotonic()
     child.process.tell(cancel=child.lease)
     child.until("cancelled")
-    assert len([heard for heard in child.heard if heard["event"] == "progress"]) < 500, "it went on for long"
+    assert time.monotonic() - started < 0.5
 
 
 def test_endings_are_named() -> None:
@@ -154,4 +155,4 @@ def test_the_child_ends_when_its_stdin_closes(child: Spoken, package: Path, inpu
     child.run(package, input_file, end="hang")
     child.until("progress")
     child.process.hang_up()
-    assert psutil.Process(child.process.pid).wait(20) == 0
+    assert psutil.Process(child.process.pid).wait(3) == 0

@@ -165,7 +165,9 @@ def test_the_web_away_in_mid_job_the_result_is_kept_and_posted(plant: Plant) -> 
     until(lambda: [folder for folder in plant.folders("one") if (folder / "outcome.json").exists()], 20)
     time.sleep(ERT)  # past the lease's end: it is still nobody else's
     plant.start_web()
+    back = time.monotonic()
     job = plant.until_state(uuid, "done")
+    assert time.monotonic() - back < 6
     assert job["attempt"] == 1
     assert "does not answer" in worker.log
     until(lambda: not plant.folders("one"), 10)
@@ -208,13 +210,15 @@ def test_a_stale_workers_late_result_is_refused_and_cleaned_up(plant: Plant) -> 
 
 
 @pytest.mark.parametrize("deaf", [False, True])
-def test_cancel_stops_the_child_in_mid_job(plant: Plant, deaf: bool) -> None:
+def test_cancel_stops_the_child_within_three_seconds(plant: Plant, deaf: bool) -> None:
     worker = plant.worker("one")
     uuid = plant.submit(steps=1000, seconds=0.05, deaf=deaf)
     plant.until_computing(uuid)
     child = worker.child
     plant.scheduler.cancel(uuid)
-    until(lambda: not plant.folders("one"), 25)  # of the 50 that the job takes
+    cancelled = time.monotonic()
+    until(lambda: not plant.folders("one"), 3)
+    assert time.monotonic() - cancelled < 3
     assert child.is_running() != deaf, "a child that listens stays warm, one that does not is killed"
     assert plant.job(uuid)["state"] == "cancelled"
     plant.until_state(plant.submit(), "done")
@@ -225,7 +229,9 @@ def test_told_to_end_a_worker_hands_its_job_back_at_once(plant: Plant) -> None:
     uuid = plant.submit(steps=30, seconds=0.05)
     plant.until_computing(uuid)
     parts = first.parts()
+    asked = time.monotonic()
     assert first.stop() == 0
+    assert time.monotonic() - asked < 2
     assert psutil.wait_procs(parts, 5)[1] == []
     job = plant.job(uuid)
     assert (job["state"], job["attempt"]) == ("queued", 0)
@@ -237,7 +243,9 @@ def test_told_to_end_a_worker_hands_its_job_back_at_once(plant: Plant) -> None:
 def test_an_idle_worker_ends_at_once(plant: Plant) -> None:
     worker = plant.worker("one")
     plant.until_waiting("one")
+    asked = time.monotonic()
     assert worker.stop() == 0
+    assert time.monotonic() - asked < 2
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount a small file system")

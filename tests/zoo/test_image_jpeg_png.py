@@ -89,10 +89,10 @@ def test_thousands_of_scans_are_refused_at_once(tmp_path: Path) -> None:
     data = jpeg(np.zeros((2000, 2000), np.uint8), progressive=True)
     scan = data[data.rindex(b"\xff\xda") : -2]
     (tmp_path / "a.jpg").write_bytes(data[:-2] + scan * 5000 + b"\xff\xd9")
-    started = time.process_time()
+    started = time.monotonic()
     with pytest.raises(BadImage):
         inspect(tmp_path / "a.jpg", "a.jpg", SETTINGS)
-    assert time.process_time() - started < 1
+    assert time.monotonic() - started < 1
 
 
 BITS_OF_COLOURS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
@@ -126,10 +126,10 @@ def test_interlaced_png(tmp_path: Path) -> None:
 
 def test_22_millions_of_empty_chunks_are_refused_at_once(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png(8, 8, extra=chunk(b"tEXt", b"") * 1_000_000))
-    started = time.process_time()
+    started = time.monotonic()
     with pytest.raises(BadImage):
         inspect(tmp_path / "a.png", "a.png", SETTINGS)
-    assert time.process_time() - started < 3
+    assert time.monotonic() - started < 3
 
 
 @pytest.mark.parametrize("dots", [72, 96, 300, 600, 1200])

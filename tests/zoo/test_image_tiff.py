@@ -97,10 +97,10 @@ def test_27_places_that_make_no_sense(image: Path, place: str) -> None:
 
 
 def test_27_metadata_of_megabytes_is_refused_unread(image: Path) -> None:
-    started = time.process_time()
+    started = time.monotonic()
     with pytest.raises(BadImage, match="larger than"):
         ome_tiff(image, 'SizeC="1" SizeZ="6" SizeT="1"', "<A/>" * (3 * MIB))
-    assert time.process_time() - started < 3
+    assert time.monotonic() - started < 3
 
 
 def test_pages_of_another_size_or_kind_are_left_out(image: Path) -> None:
@@ -213,10 +213,10 @@ def test_08_circles_that_close_late(image: Path, count: int, last: int) -> None:
 
 def test_09_a_million_directories_are_counted_no_further_than_the_limit(image: Path) -> None:
     image.write_bytes(chain(100_000, 0))
-    started = time.process_time()
+    started = time.monotonic()
     with pytest.raises(ImageTooLarge, match="4096 pages"):
         inspect(image, "a", SETTINGS)
-    assert time.process_time() - started < 1
+    assert time.monotonic() - started < 1
 
 
 def test_a_resolution_in_centimetres_or_from_a_printer(image: Path) -> None:
