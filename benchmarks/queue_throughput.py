@@ -1,8 +1,9 @@
 """Submissions a second through the HTTP API, beside the HTTP server alone, bare beanstalkd, and the disk.
 
-The server has four threads. The API of services names a region that is stored already; the public one of browsers cuts
-it out of an uploaded image and stores it, a different one each time. The HTTP server alone reads the same body and
-answers the same, and does nothing. beanstalkd alone is given the same entries by as many connections, on the same disk.
+The server has four threads. The API of services names a region that is stored already, one job or a list of them in a
+request; the public one of browsers cuts it out of an uploaded image and stores it, a different one each time. The HTTP
+server alone reads the same body and answers the same, and does nothing. beanstalkd alone is given the same entries by
+as many connections, on the same disk.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import socket
 import tempfile
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +33,7 @@ from zoo.settings import Settings
 
 BARE = "benchmarks.bare_server"
 THREADS, CONNECTIONS = 4, 8
+BATCH = 50
 GOAL = 1000.0
 ROUNDS = 3
 SIDE, REGION = 256, 64
@@ -41,6 +44,15 @@ def service_api(site: Plant, count: int) -> Load:
     url = f"{site.url}/scheduler/v1/jobs"
     bodies = [json.dumps(site.request(f"visitor{number}")).encode() for number in range(count)]
     return load(url, _shared([request_bytes(url, "POST", site.service_headers, body) for body in bodies]))
+
+
+def batches(site: Plant, count: int) -> Load:
+    """Lists of jobs of one owner each."""
+    url = f"{site.url}/scheduler/v1/jobs/batch"
+    lists = [json.dumps({"jobs": [site.request(f"visitor{number}")] * BATCH}) for number in range(count // BATCH)]
+    requests = _shared([request_bytes(url, "POST", site.service_headers, body.encode()) for body in lists])
+    done = load(url, [mine for mine in requests if mine], b"200")
+    return replace(done, per_second=BATCH * done.per_second)
 
 
 def public_api(site: Plant, count: int) -> Load:
@@ -131,13 +143,18 @@ def main() -> None:
             for number in queued:
                 site.fill(max(0, number - there))
                 # In turn, because a machine is not equally quick all the time.
-                pairs = [
-                    (service_api(site, count // ROUNDS), http_alone(site, bare.url, count // ROUNDS, answer))
+                rounds = [
+                    (
+                        service_api(site, count // ROUNDS),
+                        batches(site, count),
+                        http_alone(site, bare.url, count // ROUNDS, answer),
+                    )
                     for _ in range(ROUNDS)
                 ]
-                there = number + count
-                ours, alone = (_middle([pair[which] for pair in pairs]) for which in (0, 1))
-                rows.append(_row(f"POST /scheduler/v1/jobs, {number:,} queued before", ours))
+                there = number + (1 + ROUNDS) * count
+                ours, listed, alone = (_middle([one[which] for one in rounds]) for which in range(3))
+                rows.append(_row(f"POST /scheduler/v1/jobs, a job each, {number:,} queued before", ours))
+                rows.append(_row(f"POST /scheduler/v1/jobs/batch, {BATCH} jobs each", listed))
                 rows.append(_row("  the HTTP server alone, the same answer, in turn", alone))
         rows.append(_row(f"POST /api/v1/jobs, {REGION} x {REGION} pixels of a PNG", public_api(site, count // 4)))
     rows.append(("beanstalkd alone, log synced every 50 ms", f"{bare_puts(count, 50):,.0f} /s", ""))

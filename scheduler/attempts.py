@@ -89,19 +89,19 @@ class Attempts:
             told = bool(body["lease"]) and body["lease"]["started"]
             leases.start(body, lease, now())
 
-        answer = self._prolong(uuid, start)
+        body = self._prolong(uuid, start)
         if not told:
-            self._metrics.started(self._jobs.get(uuid).body, now())
-        return answer
+            self._metrics.started(body, now())
+        return _lasts_until(body)
 
     def extend(self, uuid: str, lease: str) -> dict[str, float]:
         """The watchdog vouches for the job: ERT from now again."""
-        return self._prolong(uuid, lambda body: leases.extend(body, lease, now()))
+        return _lasts_until(self._prolong(uuid, lambda body: leases.extend(body, lease, now())))
 
-    def _prolong(self, uuid: str, transition: Callable[[Body], None]) -> dict[str, float]:
+    def _prolong(self, uuid: str, transition: Callable[[Body], None]) -> Body:
         body = self._change(uuid, transition).body
         self._delay(body, body["estimate"]["ert_seconds"])
-        return {"lease_until": body["lease"]["until"], "ert_seconds": body["estimate"]["ert_seconds"]}
+        return body
 
     def progress(self, uuid: str, lease: str, stage: str, fraction: float, message: str) -> None:
         """Where the attempt is: a stage of the contract, a fraction in 0..1, a sentence."""
@@ -307,6 +307,10 @@ class Attempts:
                 self._queue.delay_again(handle, body["uuid"], seconds)
         except Unavailable as error:
             log.warning("job %s: its queue entry is delayed later: %s", body["uuid"], error)
+
+
+def _lasts_until(body: Mapping[str, Any]) -> dict[str, float]:
+    return {"lease_until": body["lease"]["until"], "ert_seconds": body["estimate"]["ert_seconds"]}
 
 
 def ended_by_result(body: Mapping[str, Any], lease: str) -> bool:

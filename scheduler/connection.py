@@ -21,6 +21,7 @@ from zoo.errors import Unavailable
 CONNECT_SECONDS = 2.0
 COMMAND_SECONDS = 5.0
 LONGEST_DELAY = 2**31
+ANSWER_BYTES = 65536
 # A connection always watches a tube; in this one there are no jobs.
 NO_TUBES = frozenset({greenstalk.DEFAULT_TUBE})
 # Seconds and probes after which a dead peer is noticed; the last one in milliseconds.
@@ -161,10 +162,32 @@ class Connection:
             if isinstance(self._socket, WakeableSocket):
                 self._socket.wake = None
 
+    def put_all(self, jobs: Sequence[tuple[bytes, int, int]], ttr: int) -> list[int | Unavailable]:
+        """Put (body, priority, delay) into the used tube, all sent before the first answer is read: a wait instead of
+        many. The id of each, or QueueDraining, QueueFull or QueueDown in its place.
+        """
+        said = [b"put %d %d %d %d\r\n%b\r\n" % (pri, delay, ttr, len(body), body) for body, pri, delay in jobs]
+        self._socket.sendall(b"".join(said))
+        answers = b""
+        while answers.count(b"\r\n") < len(jobs):
+            more = self._socket.recv(ANSWER_BYTES)
+            if not more:
+                raise ConnectionError("beanstalkd hung up")
+            answers += more
+        return [_put_answer(line) for line in answers.split(b"\r\n")[: len(jobs)]]
+
     def close(self) -> None:
         self.closed = True
         with contextlib.suppress(OSError):
             self.client.close()
+
+
+def _put_answer(line: bytes) -> int | Unavailable:
+    word, _, number = line.partition(b" ")
+    if word == b"INSERTED" and number.isdigit():
+        return int(number)
+    refused: dict[bytes, Unavailable] = {b"DRAINING": QueueDraining(), b"OUT_OF_MEMORY": QueueFull()}
+    return refused.get(word) or QueueDown(word.decode("ascii", "replace"))
 
 
 def connect(address: tuple[str, int]) -> socket.socket:

@@ -15,6 +15,9 @@ PREFIX = "/scheduler/v1"
 
 # Paths below PREFIX, with the job's uuid filled in by `path`. Of services, which show the service token:
 SUBMIT = "/jobs"  # POST the fields of scheduler.jobs.JobRequest -> 201 the job; see IDEMPOTENCY_KEY
+# POST {jobs: [as for SUBMIT]}, at most MOST_AT_ONCE -> 200 {jobs: [{job} or {error}]}, each accepted or not for itself;
+# under one IDEMPOTENCY_KEY for all of them if it is given
+SUBMIT_ALL = "/jobs/batch"
 JOB = "/jobs/{uuid}"  # GET -> the job, with its place in the queue
 CANCEL = "/jobs/{uuid}/cancel"  # POST -> the job
 KICK = "/jobs/{uuid}/kick"  # POST -> the job, tried once more; 409 unless it is buried
@@ -108,6 +111,8 @@ ALIVE_SECONDS = 15.0
 SHOWN_EARLY = "overlay.png"
 
 
+# How many jobs one request may submit.
+MOST_AT_ONCE = 200
 # A submission with this header may be sent again when its answer was lost: the same key names the same job.
 IDEMPOTENCY_KEY = "Idempotency-Key"
 

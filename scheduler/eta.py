@@ -17,7 +17,7 @@ from typing import Any
 from scheduler.capabilities import Ability, Needs
 from scheduler.clock import monotonic, now
 from scheduler.ert import FIXED_SECONDS
-from scheduler.fairness import next_priority
+from scheduler.fairness import last_turn, next_priority, turn_served
 from scheduler.forecast import Forecast, Machine, Task, Turn, next_turn, play, seconds
 from scheduler.jobs import FARTHEST_PLACE, Jobs
 from scheduler.runtimes import Figures, Runtimes
@@ -120,7 +120,7 @@ class Etas:
 
     def priority(self, kind: str, owner: str) -> int:
         """The priority of a job that `owner` would submit now, for `of_new`."""
-        return next_priority(self._jobs, kind, owner)
+        return next_priority(kind, turn_served(self._jobs, kind), last_turn(self._jobs, kind, owner))
 
     def of_new(self, kind: str, needs: Needs, priority: int, task: Task) -> tuple[Eta, int]:
         """The ETA of a job that could be submitted now, and how many would be before it. `task` need name no tube."""

@@ -8,28 +8,12 @@ beanstalkd's priority, so that the order costs nothing when a job is handed out.
 
 from __future__ import annotations
 
-import threading
-
 from scheduler.jobs import Jobs
 
 # What a person waits for comes first, pieces of a data set last.
 KINDS = ("preview", "check", "evaluate", "train", "run")
 TURNS_PER_KIND = 2**24
-STRIPES = 64
 TURN = "queue.priority"
-
-
-class Turns:
-    """Locks under which one owner's submissions get their turns one after another; other owners need not wait.
-
-    Replicas that take a submission of one owner at the very same time may give both the same turn.
-    """
-
-    def __init__(self) -> None:
-        self._locks = [threading.Lock() for _ in range(STRIPES)]
-
-    def of(self, owner: str) -> threading.Lock:
-        return self._locks[hash(owner) % STRIPES]
 
 
 def base(kind: str) -> int:
@@ -37,11 +21,20 @@ def base(kind: str) -> int:
     return (KINDS.index(kind) if kind in KINDS else len(KINDS)) * TURNS_PER_KIND
 
 
-def next_priority(jobs: Jobs, kind: str, owner: str) -> int:
-    """The priority of a job that `owner` submits now."""
-    first = base(kind)
+def turn_served(jobs: Jobs, kind: str) -> int | None:
+    """The priority of the job of a kind that is handed out next, None without one."""
     served = jobs.edge(TURN, False, state=["queued"], kind=[kind])
+    return None if served is None else int(served)
+
+
+def last_turn(jobs: Jobs, kind: str, owner: str) -> int | None:
+    """The priority of the owner's last job of a kind that is not over, None without one."""
     # State by state, because each is one look into an index, however many jobs there are.
     mine = [jobs.edge(TURN, True, state=[state], kind=[kind], owner=[owner]) for state in ("queued", "running")]
-    after = max((int(turn) for turn in mine if turn is not None), default=-1) + 1
-    return min(max(first if served is None else int(served), after), first + TURNS_PER_KIND - 1)
+    return max((int(turn) for turn in mine if turn is not None), default=None)
+
+
+def next_priority(kind: str, served: int | None, last: int | None) -> int:
+    """That of a job that is submitted now: after its owner's `last` one, and not before the turn that is `served`."""
+    first = base(kind)
+    return min(max(first if served is None else served, -1 if last is None else last + 1), first + TURNS_PER_KIND - 1)

@@ -38,17 +38,21 @@ class Limits:
         self._settings = settings
         self.claiming = threading.Lock()
 
-    def check_submit(self, owner: str, address: str) -> None:
-        """Raise TooManyJobs unless `owner` may submit one more from `address`; an empty address is not limited."""
-        waiting = self._jobs.count(owner=[owner], state=["queued", "running"])
-        if waiting >= self._settings.queued_per_owner:
+    def check_submit(self, owner: str, address: str, more: int = 0, more_here: int = 0) -> int:
+        """How many jobs the owner has queued and running. Raises TooManyJobs unless `owner` may submit one more from
+        `address`; an empty address is not limited.
+
+        `more` jobs of the owner, and `more_here` from the address, are about to be stored.
+        """
+        mine = more + self._jobs.count(owner=[owner], state=["queued", "running"])
+        if mine >= self._settings.queued_per_owner:
             raise TooManyJobs(
-                f"You have {waiting} previews waiting or running, which is as many as one person may have.",
+                f"You have {mine} previews waiting or running, which is as many as one person may have.",
                 "Wait until some are done, or cancel some.",
             )
         if not address or not self._settings.queued_per_address:
-            return
-        waiting = self._jobs.count(address=[address], state=["queued", "running"])
+            return mine
+        waiting = more_here + self._jobs.count(address=[address], state=["queued", "running"])
         if waiting >= self._settings.queued_per_address:
             raise TooManyJobs(
                 f"{waiting} previews from your network are waiting or running, which is as many as one address may "
@@ -56,6 +60,7 @@ class Limits:
                 "Wait until some are done. If many of you work behind one address, ask the operator for more "
                 "(ZOOSCOPE_QUEUED_PER_ADDRESS).",
             )
+        return mine
 
     def full(self, owner: str) -> bool:
         """Whether workers hold as many of the owner's jobs as may run at once. A lease that ran out does not count."""

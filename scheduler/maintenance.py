@@ -17,8 +17,8 @@ from scheduler.capabilities import TUBE_PREFIX
 from scheduler.clock import monotonic, now
 from scheduler.contract import FINAL_STATES
 from scheduler.ending import Ending
-from scheduler.entry import Entry
-from scheduler.jobs import Body, JobMissing, Jobs, handle_of, set_handle
+from scheduler.entering import put_entry
+from scheduler.jobs import Body, JobMissing, Jobs, handle_of
 from scheduler.logs import Logs
 from scheduler.queue import Handle, Lies, Queue, QueueDown, QueueFull
 from scheduler.tokens import Tokens
@@ -214,25 +214,3 @@ def mark_deleted(body: Body) -> bool | None:
     body["garbage"] = sorted({*body["blobs"], *body["garbage"]})
     body |= {"deleted": True, "result": None, "log_sha256": None}
     return None
-
-
-def put_entry(
-    queue: Queue, tokens: Tokens, jobs: Jobs, body: Mapping[str, Any], stored: Stored | None = None
-) -> Stored:
-    """Queue the job of this document, delayed while a lease on it lives, and write down where its entry lies; returns
-    the document as it is then. `stored` saves reading it, if that was just done.
-
-    Another entry that was queued meanwhile wins; the claim that meets the loser deletes it.
-    """
-    known, place = handle_of(body), body["queue"]
-    entry = Entry(body["uuid"], body["kind"], place["tube"], body["attempt"], tokens.make(body))
-    delay = leases.remaining(body, now())
-    handle = queue.put(place["tube"], entry.to_bytes(), place["priority"], delay, stays=True)
-
-    def enter(body: Body) -> bool | None:
-        if handle_of(body) != known or body["state"] in FINAL_STATES:
-            return False
-        set_handle(body, handle)
-        return None
-
-    return jobs.change(body["uuid"], enter, stored)

@@ -7,10 +7,12 @@ restart. So a job is addressed by its `Handle` and its uuid, and nothing is done
 from __future__ import annotations
 
 import contextlib
+import functools
+import itertools
 import socket
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import greenstalk
 
@@ -29,6 +31,7 @@ from scheduler.connection import (
     delay_seconds,
 )
 from scheduler.entry import entry_uuid
+from zoo.errors import Unavailable
 from zoo.settings import BadSetting
 
 __all__ = ["Handle", "Lies", "Queue", "QueueDown", "QueueDraining", "QueueFull", "Reserved"]
@@ -48,6 +51,15 @@ def _parse_address(address: str) -> tuple[str, int]:
     if not host or not port.isdigit():
         raise BadSetting(f"ZOOSCOPE_BEANSTALKD is {address!r}.", "Give host:port, such as 127.0.0.1:11300.")
     return host.strip("[]"), int(port)
+
+
+class Put(NamedTuple):
+    """A job for a tube that will be used again; `delay` in seconds."""
+
+    tube: str
+    body: bytes
+    priority: int
+    delay: float
 
 
 class Queue:
@@ -108,7 +120,12 @@ class Queue:
     def run(self, use: Callable[[Connection], T]) -> T:
         """`use` with a connection; what breaks on the way becomes QueueDown, beanstalkd's own answers pass."""
         with self.connection() as connection, broken_is_down():
-            return use(connection)
+            try:
+                return use(connection)
+            except greenstalk.NotFoundError as error:
+                # An answer like any other: the connection is as good as before.
+                refused = error
+        raise refused
 
     def put(
         self, tube: str, body: bytes, priority: int = DEFAULT_PRIORITY, delay: float = 0.0, stays: bool = False
@@ -131,6 +148,17 @@ class Queue:
             return self.run(use)
         except greenstalk.DrainingError:
             raise QueueDraining from None
+
+    def put_all(self, puts: Sequence[Put]) -> list[Handle | Unavailable]:
+        """As `put` for several: the handle of each, or QueueDown or QueueDraining in its place."""
+        outcomes: list[Handle | Unavailable] = []
+        for tube, group in itertools.groupby(puts, key=lambda put: put.tube):
+            alike = list(group)
+            try:
+                outcomes += self.run(functools.partial(_put_alike, tube, alike))
+            except QueueDown as error:
+                outcomes += [error] * len(alike)
+        return outcomes
 
     @contextlib.contextmanager
     def reserving(self, tubes: Sequence[str], seconds: int, wake: int | None = None) -> Iterator[Reserved | None]:
@@ -199,7 +227,7 @@ class Queue:
             return False
 
         def use(connection: Connection) -> bool:
-            if _state(connection, handle, uuid) is None:
+            if entry_uuid(connection.client.peek(handle.job_id).body) != uuid:
                 return False
             connection.client.delete(handle.job_id)
             return True
@@ -264,6 +292,15 @@ class Queue:
 
     def tubes(self) -> list[str]:
         return list(self.run(lambda connection: connection.client.tubes()))
+
+
+def _put_alike(tube: str, puts: Sequence[Put], connection: Connection) -> list[Handle | Unavailable]:
+    connection.use(tube)
+    jobs = [(put.body, put.priority, delay_seconds(put.delay) if put.delay > 0 else 0) for put in puts]
+    return [
+        Handle(answer, connection.broker) if isinstance(answer, int) else answer
+        for answer in connection.put_all(jobs, RESERVED_SECONDS)
+    ]
 
 
 def _state(connection: Connection, handle: Handle, uuid: str) -> str | None:

@@ -5,30 +5,30 @@ Thread-safe. It connects to beanstalkd when it first needs it, and raises Unavai
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from scheduler import leases
+from scheduler.accepting import Accepting, Draft
 from scheduler.attempts import Attempts
 from scheduler.capabilities import Needs, check_served
 from scheduler.claims import Claims
 from scheduler.clock import now
 from scheduler.contract import FINAL_STATES
 from scheduler.ending import Ending
+from scheduler.entering import put_entry
 from scheduler.ert import lease_seconds, prior
 from scheduler.eta import Etas
 from scheduler.events import EventHub
-from scheduler.fairness import Turns, next_priority
-from scheduler.jobs import Body, JobRequest, Jobs, handle_of, new_body, note
+from scheduler.jobs import Body, JobMissing, JobRequest, Jobs, handle_of, note
 from scheduler.limits import Limits, TooManyJobs
 from scheduler.logs import Logs
-from scheduler.maintenance import Maintenance, mark_deleted, put_entry
+from scheduler.maintenance import Maintenance, mark_deleted
 from scheduler.metrics import Metrics
 from scheduler.overview import Overview
 from scheduler.pauses import Pauses
-from scheduler.queue import Queue, QueueDown, QueueDraining
+from scheduler.queue import Queue
 from scheduler.reaper import Reaper
 from scheduler.reserving import Reserving
 from scheduler.resubmission import submitted_before, uuid_for
@@ -37,8 +37,8 @@ from scheduler.tokens import Tokens
 from scheduler.worker_tokens import WorkerTokens
 from scheduler.workers import Workers
 from zoo.blobs import BlobMissing, DiskBlobs
-from zoo.documents import DocumentExists, Documents, Page, Query, RevisionConflict
-from zoo.errors import UserError
+from zoo.documents import DocumentExists, Documents, Page, Query, Stored
+from zoo.errors import UserError, ZooscopeError
 from zoo.secrets import JOB_TOKENS, read_or_make_key
 from zoo.settings import Settings
 
@@ -101,7 +101,7 @@ class Scheduler:
         self.etas = Etas(self._jobs, self._runtimes, self.workers.present, self.paused, settings)
         self.overview = Overview(self._jobs, self._queue, self.workers, self._pauses)
         self.status, self.buried = self.overview.status, self.overview.buried
-        self._turns = Turns()
+        self._accepting = Accepting(self._jobs, self._queue, self._tokens, self._limits)
         self._closing = threading.Event()
         self.stopping: Callable[[], bool] = self._closing.is_set
         self._reserving = Reserving(
@@ -118,32 +118,47 @@ class Scheduler:
 
     def submit(self, request: JobRequest) -> dict[str, Any]:
         """Accept a job and queue it; returns its body. Raises TooManyJobs, InputGone, Unavailable: then it is not."""
-        if (known := submitted_before(self._jobs, request)) is not None:
-            return self.job(known)
+        outcome = self.submit_all([request])[0]
+        if isinstance(outcome, ZooscopeError):
+            raise outcome
+        return outcome
+
+    def submit_all(self, requests: Sequence[JobRequest]) -> list[dict[str, Any] | ZooscopeError]:
+        """As `submit` for several: the body of each job, or what `submit` raises in the place of one not accepted."""
+        outcomes: list[dict[str, Any] | ZooscopeError | None] = [None] * len(requests)
+        drafts: dict[int, Draft] = {}
+        with self.blob_lock:
+            for number, request in enumerate(requests):
+                try:
+                    if (known := submitted_before(self._jobs, request)) is not None:
+                        outcomes[number] = self.job(known)
+                    else:
+                        drafts[number] = self._draft(request)
+                except ZooscopeError as error:
+                    outcomes[number] = error
+            accepted = self._accepting.accept(list(drafts.values()))
+        for number, outcome in zip(drafts, accepted, strict=True):
+            outcomes[number] = self._told(outcome, requests[number])
+        return [outcome for outcome in outcomes if outcome is not None]
+
+    def _draft(self, request: JobRequest) -> Draft:
+        """Raises NobodyCanServe and InputGone."""
         ert = request.ert_seconds or lease_seconds(
             request.estimate_seconds + request.load_seconds, self.settings.ert_slack, self.settings
         )
-        with self.blob_lock:
-            self.check_served(request.kind, request.requires)
-            size = self._input_size(request.input_sha256)
-            with self._turns.of(request.owner):
-                self._limits.check_submit(request.owner, request.address)
-                priority = next_priority(self._jobs, request.kind, request.owner)
-                body = new_body(request, ert, size, priority, now())
-                try:
-                    stored = self._jobs.create(body)
-                except DocumentExists:
-                    # The same submission, sent twice, was quicker in another thread or replica.
-                    return self.job(body["uuid"])
-        try:
-            stored = put_entry(self._queue, self._tokens, self._jobs, stored.body, stored)
-        except (QueueDown, QueueDraining):
-            # Changed since: somebody queued it all the same, so it is accepted.
-            with contextlib.suppress(RevisionConflict):
-                self._jobs.remove(stored.id, stored.revision)
-                raise
-            return self.job(stored.id)
-        return stored.body | {"revision": stored.revision}
+        self.check_served(request.kind, request.requires)
+        return Draft(request, ert, self._input_size(request.input_sha256))
+
+    def _told(self, outcome: Stored | ZooscopeError, request: JobRequest) -> dict[str, Any] | ZooscopeError:
+        if isinstance(outcome, Stored):
+            return outcome.body | {"revision": outcome.revision}
+        if isinstance(outcome, DocumentExists) and request.uuid is not None:
+            # The same submission, sent twice, was quicker in another thread or replica.
+            try:
+                return self.job(request.uuid)
+            except JobMissing as error:
+                return error
+        return outcome
 
     def _input_size(self, sha256: str) -> int:
         try:

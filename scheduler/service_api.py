@@ -14,6 +14,7 @@ from scheduler.jobs import JobRequest
 from scheduler.messages import BadMessage, guard, read_body, read_field, read_number, rule
 from scheduler.service import Scheduler
 from scheduler.workers_api import add_workers
+from zoo.errors import ZooscopeError
 from zoo.identifiers import is_sha256
 from zoo.secrets import SERVICE_TOKEN, read_or_make_key
 
@@ -35,6 +36,14 @@ def create_service_blueprint(scheduler: Scheduler) -> Blueprint:
         if key := request.headers.get(contract.IDEMPOTENCY_KEY):
             asked = replace(asked, uuid=scheduler.uuid_for(asked.owner, key))
         return jsonify(scheduler.submit(asked)), 201
+
+    @blueprint.post(contract.SUBMIT_ALL)
+    def submit_all() -> Any:
+        asked = [_job_request(one) for one in _several(read_body())]
+        if key := request.headers.get(contract.IDEMPOTENCY_KEY):
+            uuid_for = scheduler.uuid_for
+            asked = [replace(one, uuid=uuid_for(one.owner, key, number)) for number, one in enumerate(asked)]
+        return jsonify({"jobs": [_outcome(one) for one in scheduler.submit_all(asked)]})
 
     @blueprint.get(rule(contract.JOB))
     def job(uuid: str) -> Any:
@@ -80,6 +89,19 @@ def _add_operations(blueprint: Blueprint, scheduler: Scheduler) -> None:
             raise BadMessage(f"The pause is {seconds:g} seconds.", f"Give 0 to {LONGEST_PAUSE}.")
         scheduler.pause(read_field(body, "kind", str), round(seconds))
         return jsonify(scheduler.paused())
+
+
+def _several(body: dict[str, Any]) -> list[dict[str, Any]]:
+    jobs = read_field(body, "jobs", list)
+    if not 0 < len(jobs) <= contract.MOST_AT_ONCE:
+        raise BadMessage(f"There are {len(jobs)} jobs.", f"Give 1 to {contract.MOST_AT_ONCE} in one request.")
+    if not all(isinstance(job, dict) for job in jobs):
+        raise BadMessage("A job of the list is not a JSON object.", "Give objects as for a single job.")
+    return jobs
+
+
+def _outcome(outcome: dict[str, Any] | ZooscopeError) -> dict[str, Any]:
+    return outcome.to_json() if isinstance(outcome, ZooscopeError) else {"job": outcome}
 
 
 def _job_request(body: dict[str, Any]) -> JobRequest:

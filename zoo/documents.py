@@ -65,6 +65,19 @@ class Stored:
 
 
 @dataclass(frozen=True)
+class Write:
+    """One of several writes: a new document, or a new body for one that must still have `revision`.
+
+    `before`, the body that it has at that revision, saves looking at it.
+    """
+
+    id: str
+    body: Mapping[str, Any]
+    revision: str | None = None
+    before: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
 class Query:
     """What to search for. Fields are dotted paths into the body; lists match by any of their elements.
 
@@ -197,6 +210,13 @@ class Documents(Protocol):
 
         Every reader sees it from now on, and no crash of a program undoes it. A power cut may undo one that is not
         `lasting`, unless a lasting write came after it: what can be done again is cheaper so.
+        """
+
+    def write(self, collection: str, writes: Sequence[Write], lasting: bool = True) -> list[Stored | UserError]:
+        """As `create` and `replace` for several documents, quicker than one after another: what became of each.
+
+        Each is for itself: DocumentExists, DocumentMissing or RevisionConflict stands in the place of what failed so.
+        Whatever else is raised, any of them may be written or not.
         """
 
     def delete(self, collection: str, id: str, revision: str | None = None) -> None:

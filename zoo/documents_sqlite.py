@@ -21,17 +21,21 @@ from typing import Any
 from zoo.document_fields import encode, text_of, values
 from zoo.documents import (
     DocumentExists,
+    DocumentMissing,
     DocumentsUnavailable,
     Fields,
     Page,
     Query,
+    RevisionConflict,
     Scalar,
     Stored,
+    Write,
     check_collection,
     conflict,
     first_value,
     missing,
 )
+from zoo.errors import UserError
 from zoo.identifiers import new_uuid
 from zoo.sqlite_declared import DeclaredCollection
 from zoo.sqlite_file import SqliteFile
@@ -93,29 +97,7 @@ class SqliteDocuments:
         self._declared[collection] = declared
 
     def create(self, collection: str, id: str, body: Mapping[str, Any]) -> Stored:
-        check_collection(collection)
-        text = encode(id, body)
-        stored = Stored(id, json.loads(text), new_uuid())
-        declared = self._declared.get(collection)
-
-        def create(connection: sqlite3.Connection) -> None:
-            try:
-                row = connection.execute(
-                    "INSERT INTO document (collection, id, body, revision) VALUES (?, ?, ?, ?)",
-                    (collection, id, text, stored.revision),
-                ).lastrowid
-            except sqlite3.IntegrityError as error:
-                raise DocumentExists(
-                    f"There is already a document {id!r} in {collection}.", "Choose another id."
-                ) from error
-            assert row is not None
-            if declared is None:
-                self._index(connection, collection, row, None, stored)
-            else:
-                declared.insert(connection, row, id, stored.body)
-
-        self._sqlite.write(create)
-        return stored
+        return _only(self.write(collection, [Write(id, body)]))
 
     def get(self, collection: str, id: str) -> Stored:
         check_collection(collection)
@@ -128,21 +110,66 @@ class SqliteDocuments:
         return Stored(id, json.loads(found[0]), found[1])
 
     def replace(self, collection: str, id: str, body: Mapping[str, Any], revision: str, lasting: bool = True) -> Stored:
+        return _only(self.write(collection, [Write(id, body, revision)], lasting))
+
+    def write(self, collection: str, writes: Sequence[Write], lasting: bool = True) -> list[Stored | UserError]:
+        """In one transaction: what is raised undoes them all."""
         check_collection(collection)
-        text = encode(id, body)
-        stored = Stored(id, json.loads(text), new_uuid())
+        texts = [encode(one.id, one.body) for one in writes]
+        new = [Stored(one.id, json.loads(text), new_uuid()) for one, text in zip(writes, texts, strict=True)]
         declared = self._declared.get(collection)
 
-        def replace(connection: sqlite3.Connection) -> None:
-            row = self._current(connection, collection, id, revision)
-            if declared is None:
-                self._index(connection, collection, row, self._body(connection, row), stored)
-            else:
-                declared.update(connection, row, stored.body)
-            connection.execute("UPDATE document SET body = ?, revision = ? WHERE row = ?", (text, stored.revision, row))
+        def write(connection: sqlite3.Connection) -> list[Stored | UserError]:
+            outcomes: list[Stored | UserError] = []
+            for one, text, stored in zip(writes, texts, new, strict=True):
+                try:
+                    if one.revision is None:
+                        self._create(connection, collection, declared, text, stored)
+                    else:
+                        self._replace(connection, collection, declared, text, stored, one)
+                    outcomes.append(stored)
+                except (DocumentExists, DocumentMissing, RevisionConflict) as error:
+                    # Raised before anything was changed.
+                    outcomes.append(error)
+            return outcomes
 
-        self._sqlite.write(replace, lasting)
-        return stored
+        return self._sqlite.write(write, lasting) if writes else []
+
+    def _create(
+        self,
+        connection: sqlite3.Connection,
+        collection: str,
+        declared: DeclaredCollection | None,
+        text: str,
+        stored: Stored,
+    ) -> None:
+        inserted = connection.execute(
+            "INSERT INTO document (collection, id, body, revision) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (collection, stored.id, text, stored.revision),
+        )
+        row = inserted.lastrowid
+        if not inserted.rowcount or row is None:
+            raise DocumentExists(f"There is already a document {stored.id!r} in {collection}.", "Choose another id.")
+        if declared is None:
+            self._index(connection, collection, row, None, stored)
+        else:
+            declared.insert(connection, row, stored.id, stored.body)
+
+    def _replace(
+        self,
+        connection: sqlite3.Connection,
+        collection: str,
+        declared: DeclaredCollection | None,
+        text: str,
+        stored: Stored,
+        write: Write,
+    ) -> None:
+        row = self._current(connection, collection, stored.id, write.revision)
+        if declared is None:
+            self._index(connection, collection, row, self._body(connection, row), stored)
+        else:
+            declared.update(connection, row, stored.body, write.before)
+        connection.execute("UPDATE document SET body = ?, revision = ? WHERE row = ?", (text, stored.revision, row))
 
     def delete(self, collection: str, id: str, revision: str | None = None) -> None:
         check_collection(collection)
@@ -274,6 +301,14 @@ def _fields(text: str) -> Fields:
     # The last three are not in what was declared before there were any.
     lists = {name: tuple(read.get(name, ())) for name in ("facets", "numbers")}
     return Fields(tuple(read["single"]), tuple(read["several"]), **groups, text=bool(read.get("text")), **lists)  # type: ignore[arg-type]
+
+
+def _only(outcomes: list[Stored | UserError]) -> Stored:
+    """What became of a single write."""
+    outcome = outcomes[0]
+    if isinstance(outcome, UserError):
+        raise outcome
+    return outcome
 
 
 def _bindable(id: str) -> str:

@@ -88,6 +88,14 @@ class TextLines(logging.Formatter):
     def __init__(self, service: str) -> None:
         super().__init__(datefmt="%Y-%m-%d %H:%M:%S")
         self._service = service
+        self._second = (0, "")
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802
+        """Made once a second: that is slow, and lines come in heaps."""
+        second = int(record.created)
+        if self._second[0] != second:
+            self._second = (second, super().formatTime(record, datefmt))
+        return self._second[1]
 
     def format(self, record: logging.LogRecord) -> str:
         level = "" if record.levelno <= logging.INFO else f" {record.levelname.lower()}"
@@ -109,6 +117,9 @@ def begin(service: str, form: str, stream: TextIO | None = None) -> None:
     """
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonLines(service) if form == "json" else TextLines(service))
+    # Nothing that a line of ours tells: where in the program it was said, and which thread and process said it.
+    logging._srcfile = None
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     root = logging.getLogger()
     for former in [one for one in root.handlers if isinstance(one.formatter, JsonLines | TextLines)]:
         root.removeHandler(former)

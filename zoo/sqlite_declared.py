@@ -87,10 +87,14 @@ class DeclaredCollection:
         connection.execute(self._insert, (row, id, *self._cells(body)))
         self._enter(connection, row, self._words(body))
 
-    def update(self, connection: sqlite3.Connection, row: int, body: Mapping[str, Any]) -> None:
-        """Write what changed, and nothing else: an index is only touched by the columns that are set."""
+    def update(
+        self, connection: sqlite3.Connection, row: int, body: Mapping[str, Any], known: Mapping[str, Any] | None = None
+    ) -> None:
+        """Write what changed, and nothing else: an index is only touched by the columns that are set. `known` is the
+        body as it was before, if it is at hand.
+        """
         cells = self._cells(body)
-        before = connection.execute(self._select, (row,)).fetchone()
+        before = connection.execute(self._select, (row,)).fetchone() if known is None else self._cells(known)
         changed = [number for number, cell in enumerate(cells) if not _same(cell, before[number])]
         if changed:
             sets = ", ".join(f'"{self.fields.single[number]}" = ?' for number in changed)
@@ -98,10 +102,13 @@ class DeclaredCollection:
             connection.execute(f"UPDATE {self._table} SET {sets} WHERE row = ?", (*values, row))
         if self._several:
             words = self._words(body)
-            known = set(connection.execute("SELECT path, word FROM field WHERE row = ?", (row,)))
-            gone = [(row, *word) for word in known - words]
-            connection.executemany("DELETE FROM field WHERE row = ? AND path = ? AND word = ?", gone)
-            self._enter(connection, row, words - known)
+            if known is None:
+                there = set(connection.execute("SELECT path, word FROM field WHERE row = ?", (row,)))
+            else:
+                there = self._words(known)
+            if gone := [(row, *word) for word in there - words]:
+                connection.executemany("DELETE FROM field WHERE row = ? AND path = ? AND word = ?", gone)
+            self._enter(connection, row, words - there)
 
     def delete(self, connection: sqlite3.Connection, row: int) -> None:
         connection.execute(f"DELETE FROM {self._table} WHERE row = ?", (row,))

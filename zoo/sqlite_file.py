@@ -165,6 +165,8 @@ class SqliteFile:
             cached_statements=CACHED_STATEMENTS,
         )
         connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+        # Statements that fire triggers keep what they may have to undo; a file in /tmp each time is slow.
+        connection.execute("PRAGMA temp_store = MEMORY")
         return connection
 
     @contextlib.contextmanager

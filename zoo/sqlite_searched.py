@@ -89,8 +89,10 @@ class SearchedCollection(DeclaredCollection):
         connection.execute(f"INSERT INTO {self._text} (rowid, title, words) VALUES (?, ?, ?)", (row, *text))
         self._pack(connection, row, body, _length(text[1]), True)
 
-    def update(self, connection: sqlite3.Connection, row: int, body: Mapping[str, Any]) -> None:
-        super().update(connection, row, body)
+    def update(
+        self, connection: sqlite3.Connection, row: int, body: Mapping[str, Any], known: Mapping[str, Any] | None = None
+    ) -> None:
+        super().update(connection, row, body, known)
         id, before = connection.execute("SELECT id, body FROM document WHERE row = ?", (row,)).fetchone()
         text = text_of(id, body)
         other_words = text != text_of(id, json.loads(before))

@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 import greenstalk
 
 from scheduler import clock
+from scheduler.connection import Connection
 from scheduler.contract import ReserveRequest
 from scheduler.service import JobRequest, Scheduler
 from zoo.blobs import DiskBlobs
@@ -32,7 +33,8 @@ from zoo.settings import Settings
 
 STEPS = {
     greenstalk.Client: ("put", "reserve", "reserve_job", "release", "delete", "bury", "kick_job"),
-    SqliteDocuments: ("create", "replace", "delete"),
+    Connection: ("put_all",),
+    SqliteDocuments: ("write", "delete"),
     DiskBlobs: ("_receive", "_publish", "delete"),
 }
 

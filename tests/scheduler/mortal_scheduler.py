@@ -18,7 +18,7 @@ from zoo.documents_sqlite import SqliteDocuments
 from zoo.settings import Settings
 
 SHARED_MEMORY = Path("/dev/shm")
-WRITES = ("create", "replace", "delete")
+WRITES = ("create", "replace", "write", "delete")
 
 
 class Crash(BaseException):

@@ -75,13 +75,13 @@ def test_an_idle_reserve_finds_what_was_lost(parts: Parts, worker: Worker, bare:
 
 def test_a_job_whose_submission_was_cut_off_before_the_queue(parts: Parts, worker: Worker) -> None:
     body = new_body(parts.request(), 1.0, 5, 0, time.time() - 10)
-    parts.scheduler._jobs.create(body)
+    parts.scheduler._jobs.create_all([body])
     assert worker.claim().uuid == body["uuid"]
 
 
 def test_recovery_leaves_a_fresh_submission_and_sound_entries_alone(parts: Parts, bare: greenstalk.Client) -> None:
     parts.submit()
-    parts.scheduler._jobs.create(new_body(parts.request(), 1.0, 5, 0, time.time()))
+    parts.scheduler._jobs.create_all([new_body(parts.request(), 1.0, 5, 0, time.time())])
     recover(parts)
     assert bare.stats()["current-jobs-ready"] == 1
 

@@ -17,7 +17,7 @@ import pytest
 from scheduler_parts import Brokers, Parts, Worker
 
 from scheduler import contract
-from scheduler.connection import QueueDown, Reserved
+from scheduler.connection import Connection, QueueDown, Reserved
 from scheduler.jobs import handle_of
 
 NewWorker = Callable[[str], Worker]
@@ -92,7 +92,7 @@ def test_a_broker_stopped_while_a_job_is_put_keeps_no_job_that_was_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It finds the put in its socket when it goes on, and obeys."""
-    before(monkeypatch, greenstalk.Client, "put", stop)
+    before(monkeypatch, Connection, "put_all", stop)
     with pytest.raises(QueueDown):
         parts.submit()
     signal_to(brokers, signal.SIGCONT)

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
+import io
 import json
 import os
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import psutil
 import pytest
 from web_helpers import png
 
+from web.serve import PatientWorker
 from web.up import listen
 from zoo.settings import Settings
 
@@ -156,3 +163,40 @@ def test_a_client_that_does_not_close_its_side_holds_up_nobody(live: Live) -> No
 
     # On a busy machine the second answer may come after the server's patience with the first client.
     assert any(held_beside_an_answer() for _ in range(5))
+
+
+def test_more_clients_than_threads_that_never_stop_asking_are_all_answered(live: Live) -> None:
+    def ask(_: int) -> list[int]:
+        client = http.client.HTTPConnection("127.0.0.1", live.port, timeout=20)
+        with contextlib.closing(client):
+            statuses = []
+            for _ in range(20):
+                client.request("GET", "/healthz")
+                answer = client.getresponse()
+                answer.read()
+                statuses.append(answer.status)
+            return statuses
+
+    with ThreadPoolExecutor(12) as pool:
+        assert list(pool.map(ask, range(12))) == [[200] * 20] * 12
+
+
+def test_a_thread_stays_with_a_client_only_while_others_have_nothing_to_do() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        read_ahead = io.BytesIO()
+        parser = SimpleNamespace(unreader=SimpleNamespace(buf=read_ahead))
+        client = SimpleNamespace(sock=ours, is_http2=False, parser=parser)
+        worker: Any = object.__new__(PatientWorker)
+        worker.cfg, worker.alive, worker._busy = SimpleNamespace(threads=4), True, 2
+        assert not worker._next_comes(client)
+        theirs.sendall(b"GET")
+        assert worker._next_comes(client)
+        worker._busy = 3
+        assert not worker._next_comes(client)
+        worker._busy, worker.alive = 1, False
+        assert not worker._next_comes(client)
+        # What was read ahead does not make the socket readable; gunicorn sees to it.
+        worker.alive = True
+        read_ahead.write(b"GET")
+        assert not worker._next_comes(client)

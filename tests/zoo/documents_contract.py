@@ -17,9 +17,12 @@ from zoo.documents import (
     DocumentExists,
     DocumentMissing,
     Documents,
+    Fields,
     Page,
     Query,
     RevisionConflict,
+    Stored,
+    Write,
 )
 
 # What people type, and what they should not be able to break a search with.
@@ -176,6 +179,49 @@ class DocumentsContract:
             documents.search(collection, Query())
 
     # Several at once.
+
+    def test_of_several_writes_each_is_for_itself(self, documents: Documents) -> None:
+        old = documents.create("things", "old", {"n": 1})
+        stale = documents.create("things", "stale", {"n": 1})
+        documents.replace("things", "stale", {"n": 2}, stale.revision)
+        gone = documents.create("things", "gone", {})
+        documents.delete("things", "gone")
+        outcomes = documents.write(
+            "things",
+            [
+                Write("new", {"n": 1}),
+                Write("old", {"n": 2}, old.revision),
+                Write("old", {"n": 3}),
+                Write("stale", {"n": 3}, stale.revision),
+                Write("gone", {"n": 3}, gone.revision),
+                Write("new", {"n": 3}),
+            ],
+        )
+        assert [type(outcome) for outcome in outcomes] == [
+            Stored, Stored, DocumentExists, RevisionConflict, DocumentMissing, DocumentExists,
+        ]  # fmt: skip
+        assert outcomes[:2] == [documents.get("things", "new"), documents.get("things", "old")]
+        bodies = {id: documents.get("things", id).body["n"] for id in ("new", "old", "stale")}
+        assert bodies == {"new": 1, "old": 2, "stale": 2}
+        assert documents.write("things", []) == []
+
+    def test_a_write_that_knows_what_was_there_is_found_by_what_is_there_now(self, documents: Documents) -> None:
+        documents.declare("things", Fields(single=("state",), several=("tags",), orders=(("state",),)))
+        before = {"state": "queued", "tags": ["a", "b"]}
+        stored = documents.create("things", "x", before)
+        after = {"state": "done", "tags": ["b", "c"]}
+        documents.write("things", [Write("x", after, stored.revision, before)])
+        found = [
+            documents.search("things", Query(filters={field: [value]})).total
+            for field, value in (("state", "queued"), ("state", "done"), ("tags", "a"), ("tags", "b"), ("tags", "c"))
+        ]
+        assert found == [0, 1, 0, 1, 1]
+
+    def test_one_write_that_no_engine_can_hold_is_raised(self, documents: Documents) -> None:
+        with pytest.raises(DocumentInvalid):
+            documents.write("things", [Write("a", {"n": math.nan})])
+        with pytest.raises(DocumentMissing):
+            documents.get("things", "a")
 
     def test_of_threads_that_create_one_succeeds(self, documents: Documents) -> None:
         assert self._race(lambda number: documents.create("things", "a", {"n": number})) == [DocumentExists] * 7

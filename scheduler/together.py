@@ -1,0 +1,86 @@
+"""What several threads want done at the same time, done once for all of them.
+
+The first to come does it; those who come meanwhile make up the next group, which one of them does, as databases commit
+in groups (DeWitt et al. 1984): under load a transaction is shared by many, and nobody waits for company.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+from zoo.errors import Unavailable, ZooscopeError
+
+Item = TypeVar("Item")
+Outcome = TypeVar("Outcome")
+
+
+class _Part(Generic[Item, Outcome]):
+    """One thread's part of a group, and what became of it."""
+
+    def __init__(self, items: Sequence[Item]) -> None:
+        self.items = items
+        self.outcomes: list[Outcome | ZooscopeError] = []
+        self.error: Exception | None = None
+        self.over = False
+        # Set when it is over, or its turn to do the next group.
+        self.called = threading.Event()
+
+
+class Together(Generic[Item, Outcome]):
+    """`act` is given a group's items and returns what became of each, in order; it runs in one thread at a time."""
+
+    def __init__(self, act: Callable[[Sequence[Item]], list[Outcome | ZooscopeError]]) -> None:
+        self._act = act
+        self._lock = threading.Lock()
+        self._waiting: list[_Part[Item, Outcome]] = []
+        self._acting = False
+
+    def do(self, items: Sequence[Item]) -> list[Outcome | ZooscopeError]:
+        """What became of the items, in order; raises what `act` raised."""
+        if not items:
+            return []
+        mine: _Part[Item, Outcome] = _Part(items)
+        with self._lock:
+            self._waiting.append(mine)
+            first, self._acting = not self._acting, True
+        if not first:
+            mine.called.wait()
+        if not mine.over:
+            self._do_waiting()
+        if mine.error is not None:
+            raise mine.error
+        return mine.outcomes
+
+    def _do_waiting(self) -> None:
+        with self._lock:
+            parts, self._waiting = self._waiting, []
+        try:
+            self._do_parts(parts)
+        finally:
+            with self._lock:
+                # Those that this thread, when it is being stopped, leaves undone come first.
+                self._waiting[:0] = [part for part in parts[1:] if not part.over]
+                self._acting = bool(self._waiting)
+                called = [part for part in parts if part.over] + self._waiting[:1]
+            for part in called:
+                part.called.set()
+
+    def _do_parts(self, parts: list[_Part[Item, Outcome]]) -> None:
+        try:
+            outcomes = self._act([item for part in parts for item in part.items])
+        except Unavailable as error:
+            for part in parts:
+                part.error, part.over = error, True
+        except Exception as error:
+            if len(parts) == 1:
+                parts[0].error, parts[0].over = error, True
+                return
+            # Whatever is wrong with one of them must not be the others' fault.
+            for part in parts:
+                self._do_parts([part])
+        else:
+            given = iter(outcomes)
+            for part in parts:
+                part.outcomes, part.over = [next(given) for _ in part.items], True
