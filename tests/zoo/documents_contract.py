@@ -206,13 +206,13 @@ class DocumentsContract:
         assert documents.write("things", []) == []
 
     def test_a_write_that_knows_what_was_there_is_found_by_what_is_there_now(self, documents: Documents) -> None:
-        documents.declare("things", Fields(single=("state",), several=("tags",), orders=(("state",),)))
+        documents.declare("tasks", Fields(single=("state",), several=("tags",), orders=(("state",),)))
         before = {"state": "queued", "tags": ["a", "b"]}
-        stored = documents.create("things", "x", before)
+        stored = documents.create("tasks", "x", before)
         after = {"state": "done", "tags": ["b", "c"]}
-        documents.write("things", [Write("x", after, stored.revision, before)])
+        documents.write("tasks", [Write("x", after, stored.revision, before)])
         found = [
-            documents.search("things", Query(filters={field: [value]})).total
+            documents.search("tasks", Query(filters={field: [value]})).total
             for field, value in (("state", "queued"), ("state", "done"), ("tags", "a"), ("tags", "b"), ("tags", "c"))
         ]
         assert found == [0, 1, 0, 1, 1]
