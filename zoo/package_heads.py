@@ -12,6 +12,7 @@ from typing import Any
 
 from zoo.deep_watershed import DeepWatershedWrong, deep_watershed_of
 from zoo.package_archive import PackageInvalid
+from zoo.passes import VARIATIONS
 
 Head = dict[str, Any]
 COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
@@ -35,6 +36,8 @@ def check_head(config: Mapping[str, Any], output_channels: Sequence[str]) -> Hea
         _number(head, field, 0, 1)
     for field in ("smoothing", "minimum_area_px"):
         _number(head, field, 0)
+    if head.get("variations", VARIATIONS[0]) not in VARIATIONS:
+        raise PackageInvalid("The head's variations are not known.", f"Known: {', '.join(VARIATIONS)}.")
     CHECKS[head["kind"]](head, len(output_channels))
     return head
 

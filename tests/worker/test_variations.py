@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.predict import planes_as_channels
+from worker.training.varied import averaged
 from worker.variations import Variation, variations
 from zoo.passes import VARIATIONS, variation_set
 
@@ -63,3 +64,16 @@ def test_planes_become_channels_plane_by_plane(planes: int, channels: int) -> No
     assert found.flags.c_contiguous
     for plane in range(planes):
         np.testing.assert_array_equal(found[..., plane * channels : (plane + 1) * channels], stack[plane])
+
+
+def test_a_recipe_averages_as_a_preview_does() -> None:
+    """A network that is blind to direction gives the same however it is turned; one that is not is averaged."""
+    rng = np.random.default_rng(0)
+    image = rng.random((8, 6, 3), np.float32)
+    assert np.allclose(averaged(lambda one: one, image, "8-flips"), image)
+    slope = averaged(lambda one: np.tile(np.arange(one.shape[1], dtype=np.float32), (len(one), 1)), image, "8-flips")
+    assert slope.shape == (8, 6)
+    assert slope.dtype == np.float32
+    assert np.allclose(slope, slope[::-1])
+    assert np.allclose(slope, slope[:, ::-1])
+    assert np.allclose(slope, 3.0)

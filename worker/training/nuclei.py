@@ -10,6 +10,7 @@ import dataclasses
 import datetime
 import json
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -26,6 +27,7 @@ from worker.training.loop import Plan, train
 from worker.training.network import build_unet, copy_convolutions, fold_batch_normalisation, receptive_radius
 from worker.training.nuclei_targets import with_weights
 from worker.training.scores import average_precision
+from worker.training.varied import averaged
 
 PATCH, DRAWN, BATCH = 256, 352, 8
 PERCENTILES = (1.0, 99.8)
@@ -35,6 +37,8 @@ CONTEXT = (2, 4)
 STRIDE, HALO = 8, -(-receptive_radius(4, CONTEXT) // 8) * 8
 # Of the weights' 23 bits: no score changes, and the package is a fifth smaller.
 MANTISSA_BITS = 16
+# Four passes: on validation images 0.008 of AP in fluorescence and 0.03 in stained tissue.
+VARIATIONS = "cdeep3m2-4"
 BENT_SHARE = 0.25
 # The published weights had as many steps, in three runs with falling rates, each from the best of the one before.
 PLAN = Plan(steps=5600, peak_rate=1e-3, warm_up=150, evaluate_every=700, averaging=0.998)
@@ -116,11 +120,11 @@ def decode(maps: np.ndarray) -> np.ndarray:
     )  # fmt: skip
 
 
-def scores_by_kind(model: keras.Model, examples: list[Example]) -> dict[str, list[float]]:
+def scores_by_kind(model: keras.Model, examples: list[Example], variations: str = "none") -> dict[str, list[float]]:
     """AP at IoU 0.5 of each image, by kind."""
     found: dict[str, list[float]] = {}
     for example in examples:
-        labels = decode(predict(model, example.image))
+        labels = decode(averaged(partial(predict, model), example.image, variations))
         found.setdefault(example.kind, []).append(average_precision(example.truth, labels))
     return found
 
@@ -143,7 +147,7 @@ SAMPLE_SIDE = 480
 def describe(model: keras.Model, data: Path) -> Description:
     """The words, scores on `val` and samples of the package."""
     training, held_out = read_nuclei(data, "train"), read_nuclei(data, "val")
-    by_kind = scores_by_kind(model, held_out)
+    by_kind = scores_by_kind(model, held_out, VARIATIONS)
     by_kind["all"] = [score for scores in by_kind.values() for score in scores]
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
     scores = [
@@ -160,7 +164,7 @@ def describe(model: keras.Model, data: Path) -> Description:
     card = (CARDS / "nuclei.md").read_text(encoding="utf-8")
     return Description(
         id="nuclei",
-        version="1.2.1",
+        version="1.3.0",
         name="Nuclei",
         description="Cell nuclei, one by one, in fluorescence, bright-field and stained tissue images.",
         licence="CC-BY-4.0",
@@ -195,7 +199,7 @@ def describe(model: keras.Model, data: Path) -> Description:
         zooscope={
             "head": {"kind": "watershed-instances", "foreground": 0, "distance": 1, "threshold": 0.5,
                      "seed_height": SEED_HEIGHT, "smoothing": SMOOTHING, "minimum_area_px": MINIMUM_AREA,
-                     "minimum_score": MINIMUM_SCORE,
+                     "minimum_score": MINIMUM_SCORE, "variations": VARIATIONS,
                      "object": "nucleus", "objects": "nuclei"},
             "input": {"grey_to_rgb": True},
             "preview": {"maximum_pixels": 16_777_216, "colour": "#56B4E9"},
@@ -212,5 +216,5 @@ def describe(model: keras.Model, data: Path) -> Description:
 def picture(model: keras.Model, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """A sample as shown, and with its result drawn over it; both uint8 (y, x, 3)."""
     rgb = np.repeat(pixels[..., None], 3, axis=-1) if pixels.ndim == 2 else pixels
-    maps = predict(model, scale_range(rgb, *PERCENTILES))
+    maps = averaged(partial(predict, model), scale_range(rgb, *PERCENTILES), VARIATIONS)
     return shown_with_overlay(rgb, decode(maps))
