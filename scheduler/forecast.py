@@ -81,9 +81,9 @@ def play(
                 heapq.heappush(free, (later, number))
             continue
         task = waiting.pop(place)
-        chosen = _warmest(found, free, task, time, number)
+        since, chosen = _warmest(found, free, task, time, number)
         if chosen != number:
-            free.remove((found.machines[chosen].free_at, chosen))
+            free.remove((since, chosen))
             heapq.heapify(free)
             heapq.heappush(free, (time, number))
         end = _run(found, chosen, task, time, cost, models)
@@ -133,15 +133,19 @@ def _allowed_from(ends: Sequence[float], time: float, limit: int) -> float:
     return time if len(still) < limit else still[len(still) - limit]
 
 
-def _warmest(found: Forecast, free: Sequence[tuple[float, int]], task: Task, time: float, number: int) -> int:
-    """The machine of those free by now that holds the task's model, or else the one whose turn it is."""
+def _warmest(
+    found: Forecast, free: Sequence[tuple[float, int]], task: Task, time: float, number: int
+) -> tuple[float, int]:
+    """The machine of those free by now that holds the task's model, as it stands in `free`, or else the one whose turn
+    it is.
+    """
     if task.package in found.machines[number].models:
-        return number
+        return time, number
     for at, other in free:
         machine = found.machines[other]
         if at <= time and task.package in machine.models and task.tube in machine.tubes:
-            return other
-    return number
+            return at, other
+    return time, number
 
 
 def _run(found: Forecast, number: int, task: Task, time: float, cost: Cost, models: int) -> float:

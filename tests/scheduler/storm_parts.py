@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
+import threading
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -35,7 +35,7 @@ class Part:
         self.name = name
         self.process: subprocess.Popen[bytes] | None = None
         self.frozen: list[psutil.Process] = []
-        self.thaws_at = 0.0
+        self.thawing: threading.Timer | None = None
 
     def start(self) -> None:
         raise NotImplementedError
@@ -68,17 +68,27 @@ class Part:
         self.process.wait(END_SECONDS)
 
     def freeze(self, seconds: float) -> None:
-        self.thaws_at = time.monotonic() + seconds
+        """For so long, whatever else is waited for meanwhile."""
         self.frozen = self.family()
         for process in self.frozen:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.suspend()
+        self.thawing = threading.Timer(seconds, self._resume, [self.frozen])
+        self.thawing.start()
 
     def thaw(self) -> None:
-        for process in self.frozen:
+        if self.thawing is not None:
+            self.thawing.cancel()
+            self.thawing.join()
+            self.thawing = None
+        self._resume(self.frozen)
+        self.frozen = []
+
+    @staticmethod
+    def _resume(frozen: list[psutil.Process]) -> None:
+        for process in frozen:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.resume()
-        self.frozen = []
 
 
 class BrokerPart(Part):
@@ -190,8 +200,6 @@ class Storm:
 
     def mend(self) -> None:
         for part in self.parts:
-            if part.frozen and time.monotonic() >= part.thaws_at:
-                part.thaw()
             if part.process is not None and part.process.poll() is not None:
                 part.start()
 

@@ -33,6 +33,12 @@ def test_a_warm_worker_comes_before_another_that_is_free_as_early() -> None:
     assert play(machines, {}, [task("1")], cost).turns == {"1": Turn(0.0, 4.0)}
 
 
+def test_a_warm_worker_that_waited_for_an_owner_s_running_job_is_chosen_when_that_ends() -> None:
+    machines = [Machine(BOTH), Machine(BOTH, models=("p",))]
+    found = play(machines, {"ada": [5.0]}, [task("1"), task("2")], cost, running_per_owner=1)
+    assert found.turns == {"1": Turn(5.0, 9.0), "2": Turn(9.0, 13.0)}
+
+
 def test_a_worker_keeps_as_many_models_as_it_may() -> None:
     tasks = [task(str(number), package=package) for number, package in enumerate("pqp")]
     starts = [turn.start_s for turn in play([Machine(BOTH)], {}, tasks, cost, models=1).turns.values()]
