@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -129,7 +130,13 @@ def test_a_claim_slower_than_its_reservation_loses_to_a_quicker_one(
     monkeypatch.setattr("scheduler.queue.RESERVED_SECONDS", 1)
     uuid = parts.submit(estimate_seconds=30.0)
     quick, quicker = new_worker("quick"), []
-    before(monkeypatch, parts.scheduler._claims, "lease", lambda: quicker.append(quick.claim()))
+
+    def outrun() -> None:
+        # beanstalkd 1.12 ends no reservation for whom it hears from in its last moments: it is over before it is asked.
+        time.sleep(1.1)
+        quicker.append(quick.claim())
+
+    before(monkeypatch, parts.scheduler._claims, "lease", outrun)
     assert new_worker("slow").reserve() is None
     (claim,) = quicker
     assert quick.say(contract.START, claim).status_code == 200
