@@ -142,20 +142,21 @@ def main() -> None:
             answer, there = service_api(site, count // 4).last_answer, 0
             for number in queued:
                 site.fill(max(0, number - there))
+                there = max(number, there)
                 # In turn, because a machine is not equally quick all the time.
                 rounds = [
                     (
                         service_api(site, count // ROUNDS),
-                        batches(site, count),
+                        batches(site, max(BATCH, count // ROUNDS)),
                         http_alone(site, bare.url, count // ROUNDS, answer),
                     )
                     for _ in range(ROUNDS)
                 ]
-                there = number + (1 + ROUNDS) * count
                 ours, listed, alone = (_middle([one[which] for one in rounds]) for which in range(3))
-                rows.append(_row(f"POST /scheduler/v1/jobs, a job each, {number:,} queued before", ours))
+                rows.append(_row(f"POST /scheduler/v1/jobs, a job each, {there:,} queued before", ours))
                 rows.append(_row(f"POST /scheduler/v1/jobs/batch, {BATCH} jobs each", listed))
                 rows.append(_row("  the HTTP server alone, the same answer, in turn", alone))
+                there += count + max(ROUNDS * BATCH, count)
         rows.append(_row(f"POST /api/v1/jobs, {REGION} x {REGION} pixels of a PNG", public_api(site, count // 4)))
     rows.append(("beanstalkd alone, log synced every 50 ms", f"{bare_puts(count, 50):,.0f} /s", ""))
     rows.append(("beanstalkd alone, log synced with every put", f"{bare_puts(count // 4, 0):,.0f} /s", ""))

@@ -6,7 +6,6 @@ a job. Limits and turns count what is accepted earlier in the same group.
 
 from __future__ import annotations
 
-import contextlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from scheduler.limits import Limits
 from scheduler.queue import Queue
 from scheduler.together import Together
 from scheduler.tokens import Tokens
+from zoo.document_fields import DocumentInvalid
 from zoo.documents import RevisionConflict, Stored
 from zoo.errors import UserError, ZooscopeError
 
@@ -45,7 +45,10 @@ class _Group:
 
 
 class Accepting:
-    """Replicas that take submissions of one owner at the very same time may give them the same turn."""
+    """Takes submissions, those of one moment together.
+
+    Replicas that take submissions of one owner at the very same time may give them the same turn.
+    """
 
     def __init__(self, jobs: Jobs, queue: Queue, tokens: Tokens, limits: Limits) -> None:
         self._jobs = jobs
@@ -76,8 +79,17 @@ class Accepting:
                 outcomes.append(None)
             except UserError as error:
                 outcomes.append(error)
-        created = iter(self._jobs.create_all(bodies))
+        created = iter(self._created(bodies))
         return [next(created) if outcome is None else outcome for outcome in outcomes]
+
+    def _created(self, bodies: Sequence[Body]) -> Sequence[Stored | ZooscopeError]:
+        try:
+            return self._jobs.create_all(bodies)
+        except DocumentInvalid as error:
+            # Raised before any was written. What is wrong with one of them is not the others' fault.
+            if len(bodies) == 1:
+                return [error]
+            return [outcome for body in bodies for outcome in self._created([body])]
 
     def _body(self, draft: Draft, group: _Group) -> Body:
         request = draft.request
@@ -102,8 +114,14 @@ class Accepting:
         ]
 
     def _withdrawn(self, stored: Stored, error: ZooscopeError) -> Stored | ZooscopeError:
-        # Changed since: somebody queued it all the same, so it is accepted.
-        with contextlib.suppress(RevisionConflict):
+        try:
             self._jobs.remove(stored.id, stored.revision)
-            return error
-        return self._jobs.get(stored.id)
+        except RevisionConflict:
+            # Somebody queued it all the same, so it is accepted.
+            try:
+                return self._jobs.get(stored.id)
+            except ZooscopeError as gone:
+                return gone
+        except ZooscopeError as other:
+            return other
+        return error

@@ -213,30 +213,30 @@ class Jobs:
         """As `change` for several documents as they were just written, in one go; JobMissing in the place of one that
         is gone.
         """
-        bodies = [_copied(known.body) for known, _ in changes]
-        writes, lasting = [], False
-        for (known, transition), body in zip(changes, bodies, strict=True):
+        writes: dict[str, Write] = {}
+        for known, transition in changes:
+            body = _copied(known.body)
             if transition(body) is not False:
                 _account_blobs(body)
-                writes.append(Write(known.id, body, known.revision, known.body))
-                lasting = lasting or _lasts(known.body, body)
-        written = {one.id: one for one in self._documents.write(COLLECTION, writes, lasting) if isinstance(one, Stored)}
-        wanted = {write.id for write in writes}
-        outcomes: list[Stored | ZooscopeError] = []
-        for known, transition in changes:
-            stored = written.get(known.id)
-            if stored is not None:
-                self._changed(known.id)
-                _log_news(known.body["history"], stored.body)
-            elif known.id in wanted:
-                # Somebody was quicker.
-                try:
-                    stored = self.change(known.id, transition)
-                except (JobMissing, JobContended) as error:
-                    outcomes.append(error)
-                    continue
-            outcomes.append(stored or known)
-        return outcomes
+                writes[known.id] = Write(known.id, body, known.revision, known.body)
+        lasting = any(_lasts(write.before or {}, write.body) for write in writes.values())
+        written = dict(zip(writes, self._documents.write(COLLECTION, list(writes.values()), lasting), strict=True))
+        return [self._changed_to(known, transition, written.get(known.id)) for known, transition in changes]
+
+    def _changed_to(
+        self, known: Stored, transition: Transition, outcome: Stored | UserError | None
+    ) -> Stored | ZooscopeError:
+        """What came of a change whose write ended so; without a write the document stays as it is `known`."""
+        if isinstance(outcome, Stored):
+            self._changed(known.id)
+            _log_news(known.body["history"], outcome.body)
+        elif outcome is not None:
+            # Somebody was quicker.
+            try:
+                return self.change(known.id, transition)
+            except (JobMissing, JobContended) as error:
+                return error
+        return outcome or known
 
     def remove(self, uuid: str, revision: str | None = None) -> None:
         """Delete the document; with `revision`, raises RevisionConflict when it has changed since."""

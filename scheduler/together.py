@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
-from zoo.errors import Unavailable, ZooscopeError
+from zoo.errors import ZooscopeError
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
@@ -29,7 +29,10 @@ class _Part(Generic[Item, Outcome]):
 
 
 class Together(Generic[Item, Outcome]):
-    """`act` is given a group's items and returns what became of each, in order; it runs in one thread at a time."""
+    """`act` is given a group's items and returns what became of each, in order; it runs in one thread at a time.
+
+    What it raises is raised for the whole group: what may be the fault of one item belongs among the outcomes.
+    """
 
     def __init__(self, act: Callable[[Sequence[Item]], list[Outcome | ZooscopeError]]) -> None:
         self._act = act
@@ -57,7 +60,13 @@ class Together(Generic[Item, Outcome]):
         with self._lock:
             parts, self._waiting = self._waiting, []
         try:
-            self._do_parts(parts)
+            outcomes = iter(self._act([item for part in parts for item in part.items]))
+            for part in parts:
+                part.outcomes, part.over = [next(outcomes) for _ in part.items], True
+        except Exception as error:
+            # For all of them: part of it may be done, so it is not tried again.
+            for part in parts:
+                part.error, part.over = error, True
         finally:
             with self._lock:
                 # Those that this thread, when it is being stopped, leaves undone come first.
@@ -66,21 +75,3 @@ class Together(Generic[Item, Outcome]):
                 called = [part for part in parts if part.over] + self._waiting[:1]
             for part in called:
                 part.called.set()
-
-    def _do_parts(self, parts: list[_Part[Item, Outcome]]) -> None:
-        try:
-            outcomes = self._act([item for part in parts for item in part.items])
-        except Unavailable as error:
-            for part in parts:
-                part.error, part.over = error, True
-        except Exception as error:
-            if len(parts) == 1:
-                parts[0].error, parts[0].over = error, True
-                return
-            # Whatever is wrong with one of them must not be the others' fault.
-            for part in parts:
-                self._do_parts([part])
-        else:
-            given = iter(outcomes)
-            for part in parts:
-                part.outcomes, part.over = [next(given) for _ in part.items], True

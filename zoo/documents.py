@@ -216,7 +216,7 @@ class Documents(Protocol):
         """As `create` and `replace` for several documents, quicker than one after another: what became of each.
 
         Each is for itself: DocumentExists, DocumentMissing or RevisionConflict stands in the place of what failed so.
-        Whatever else is raised, any of them may be written or not.
+        DocumentInvalid is raised before any is written; whatever else is raised, any of them may be written or not.
         """
 
     def delete(self, collection: str, id: str, revision: str | None = None) -> None:

@@ -150,6 +150,8 @@ class ElasticDocuments:
 
     def write(self, collection: str, writes: Sequence[Write], lasting: bool = True) -> list[Stored | UserError]:
         """One after another; the server's own connections are what makes it quick."""
+        for one in writes:
+            self._check_declared(collection, document(one.id, one.body, self.fields(collection))[1])
         outcomes: list[Stored | UserError] = []
         for one in writes:
             try:

@@ -117,16 +117,12 @@ class SqliteDocuments:
         check_collection(collection)
         texts = [encode(one.id, one.body) for one in writes]
         new = [Stored(one.id, json.loads(text), new_uuid()) for one, text in zip(writes, texts, strict=True)]
-        declared = self._declared.get(collection)
 
         def write(connection: sqlite3.Connection) -> list[Stored | UserError]:
             outcomes: list[Stored | UserError] = []
             for one, text, stored in zip(writes, texts, new, strict=True):
                 try:
-                    if one.revision is None:
-                        self._create(connection, collection, declared, text, stored)
-                    else:
-                        self._replace(connection, collection, declared, text, stored, one)
+                    self._write(connection, collection, one, text, stored)
                     outcomes.append(stored)
                 except (DocumentExists, DocumentMissing, RevisionConflict) as error:
                     # Raised before anything was changed.
@@ -135,41 +131,30 @@ class SqliteDocuments:
 
         return self._sqlite.write(write, lasting) if writes else []
 
-    def _create(
-        self,
-        connection: sqlite3.Connection,
-        collection: str,
-        declared: DeclaredCollection | None,
-        text: str,
-        stored: Stored,
-    ) -> None:
-        inserted = connection.execute(
-            "INSERT INTO document (collection, id, body, revision) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            (collection, stored.id, text, stored.revision),
-        )
-        row = inserted.lastrowid
-        if not inserted.rowcount or row is None:
-            raise DocumentExists(f"There is already a document {stored.id!r} in {collection}.", "Choose another id.")
-        if declared is None:
-            self._index(connection, collection, row, None, stored)
-        else:
-            declared.insert(connection, row, stored.id, stored.body)
-
-    def _replace(
-        self,
-        connection: sqlite3.Connection,
-        collection: str,
-        declared: DeclaredCollection | None,
-        text: str,
-        stored: Stored,
-        write: Write,
-    ) -> None:
+    def _write(self, connection: sqlite3.Connection, collection: str, write: Write, text: str, stored: Stored) -> None:
+        declared, body = self._declared.get(collection), stored.body
+        if write.revision is None:
+            row = self._insert(connection, collection, text, stored)
+            if declared is None:
+                self._index(connection, collection, row, None, stored)
+            else:
+                declared.insert(connection, row, stored.id, body)
+            return
         row = self._current(connection, collection, stored.id, write.revision)
         if declared is None:
             self._index(connection, collection, row, self._body(connection, row), stored)
         else:
-            declared.update(connection, row, stored.body, write.before)
+            declared.update(connection, row, body, write.before)
         connection.execute("UPDATE document SET body = ?, revision = ? WHERE row = ?", (text, stored.revision, row))
+
+    def _insert(self, connection: sqlite3.Connection, collection: str, text: str, stored: Stored) -> int:
+        inserted = connection.execute(
+            "INSERT INTO document (collection, id, body, revision) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (collection, stored.id, text, stored.revision),
+        )
+        if not inserted.rowcount or inserted.lastrowid is None:
+            raise DocumentExists(f"There is already a document {stored.id!r} in {collection}.", "Choose another id.")
+        return inserted.lastrowid
 
     def delete(self, collection: str, id: str, revision: str | None = None) -> None:
         check_collection(collection)

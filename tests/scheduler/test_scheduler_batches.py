@@ -15,6 +15,8 @@ from scheduler.connection import Connection, QueueDown, QueueFull
 from scheduler.limits import TooManyJobs
 from scheduler.queue import Handle, Put
 from scheduler.service import InputGone
+from zoo.disk import DiskFull
+from zoo.document_fields import DocumentInvalid
 from zoo.errors import ZooscopeError
 from zoo.secrets import SERVICE_TOKEN, read_or_make_key
 
@@ -60,6 +62,26 @@ def test_what_cannot_be_accepted_does_not_keep_the_others_out(parts: Parts, work
     assert told[0]["job"]["state"] == "queued"
     assert told[1]["error"]["code"] == InputGone.code
     assert parts.scheduler.status()["queued"] == 1
+
+
+def test_what_no_document_can_hold_does_not_keep_the_others_out(parts: Parts) -> None:
+    requests = [parts.request(), parts.request(settings={"note": "\ud800"}), parts.request("bob")]
+    outcomes = parts.scheduler.submit_all(requests)
+    assert [type(one) for one in outcomes] == [dict, DocumentInvalid, dict]
+    assert parts.scheduler.status()["queued"] == 2
+
+
+def test_a_disk_that_fills_up_half_way_makes_no_job_twice(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The documents are stored and the entries queued; where they lie cannot be written down."""
+
+    def full(*_: object) -> None:
+        raise DiskFull(parts.settings.data)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(parts.scheduler._jobs, "change_all", full)
+        with pytest.raises(DiskFull):
+            parts.scheduler.submit_all([parts.request(), parts.request("bob")])
+    assert [parts.scheduler.jobs_of(owner).total for owner in ("ada", "bob")] == [1, 1]
 
 
 def test_the_limit_counts_what_comes_in_the_same_request(parts: Parts) -> None:

@@ -71,16 +71,11 @@ def test_what_fails_for_one_is_told_to_that_one() -> None:
     assert told[2] == [60]
 
 
-def test_a_mistake_in_one_is_not_the_fault_of_the_others() -> None:
-    gate, told = together_with([2], [13], [4])
-    assert (type(told[1]), told[2]) == (ValueError, [40])
-    assert gate.groups == [[2], [13, 4], [13], [4]]
-
-
-def test_what_is_away_is_away_for_all_of_a_group_at_once() -> None:
-    gate, told = together_with([2], [99], [4])
-    assert [type(one) for one in told[1:]] == [Unavailable, Unavailable]
-    assert gate.groups == [[2], [99, 4]]
+@pytest.mark.parametrize(("wrong", "raised"), [(13, ValueError), (99, Unavailable)])
+def test_what_is_raised_is_raised_for_the_group_and_nothing_is_done_twice(wrong: int, raised: type) -> None:
+    gate, told = together_with([2], [wrong], [4])
+    assert [type(one) for one in told] == [list, raised, raised]
+    assert gate.groups == [[2], [wrong, 4]]
 
 
 def test_a_thread_that_is_stopped_leaves_the_others_to_go_on() -> None:

@@ -217,11 +217,13 @@ class DocumentsContract:
         ]
         assert found == [0, 1, 0, 1, 1]
 
-    def test_one_write_that_no_engine_can_hold_is_raised(self, documents: Documents) -> None:
-        with pytest.raises(DocumentInvalid):
-            documents.write("things", [Write("a", {"n": math.nan})])
-        with pytest.raises(DocumentMissing):
-            documents.get("things", "a")
+    def test_one_write_that_no_engine_can_hold_keeps_all_from_being_written(self, documents: Documents) -> None:
+        documents.declare("tasks", Fields(single=("state",), several=("tags",), orders=(("state",),)))
+        for wrong in ({"state": math.nan}, {"state": ["a list"]}):
+            with pytest.raises(DocumentInvalid):
+                documents.write("tasks", [Write("a", {"state": "queued"}), Write("b", wrong)])
+            with pytest.raises(DocumentMissing):
+                documents.get("tasks", "a")
 
     def test_of_threads_that_create_one_succeeds(self, documents: Documents) -> None:
         assert self._race(lambda number: documents.create("things", "a", {"n": number})) == [DocumentExists] * 7
