@@ -21,7 +21,7 @@ from typing import Any
 
 import requests
 
-from benchmarks.queue_overhead import OVERLAY, do, quantile, reserve
+from benchmarks.queue_overhead import do, quantile, reserve, result_folder
 from benchmarks.queue_plant import Plant, plant
 from benchmarks.service import free_port
 from benchmarks.table import print_table
@@ -95,8 +95,7 @@ class Gradio:
 @contextlib.contextmanager
 def worker(site: Plant) -> Iterator[None]:
     """A worker of the protocol in a thread, doing job after job while the block runs."""
-    file, over = site.settings.data / "overlay.png", threading.Event()
-    file.write_bytes(OVERLAY)
+    folder, over = result_folder(site), threading.Event()
 
     def work() -> None:
         client = site.worker()
@@ -104,7 +103,7 @@ def worker(site: Plant) -> Iterator[None]:
             with contextlib.suppress(ZooscopeError):
                 claim = reserve(client, 1.0)
                 if claim is not None:
-                    do(client, claim, file)
+                    do(client, claim, folder)
         client.close()
 
     thread = threading.Thread(target=work)

@@ -2,14 +2,14 @@
 it to an idle worker having it; with 10, 1,000 and 100,000 jobs queued.
 
 The job computes nothing and has one small file as its result. The worker is the protocol alone, by the worker's own
-client. An idle worker that waits while so many jobs are queued is one that cannot serve them: they are of another kind.
+client and uploads: such a file goes along with the result. An idle worker that waits while so many jobs are queued is
+one that cannot serve them: they are of another kind.
 The time to pick up counts from before the submission is sent, so the submission itself is in it.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import threading
 import time
 from collections.abc import Callable
@@ -21,11 +21,13 @@ from benchmarks.queue_plant import Plant, plant
 from benchmarks.table import print_table, verdict
 from scheduler.contract import Claim, ReserveRequest
 from worker.client import SchedulerClient
+from worker.job_folder import JobFolder
+from worker.uploads import Uploads
 
 QUEUED = (10, 1000, 100_000)
 QUEUED_KIND = "run"
 POSTED_LIMIT_MS, PICKUP_LIMIT_MS = 15.0, 20.0
-OVERLAY = b"an overlay of nothing"
+FILE = "manifest.json"
 WAIT_SECONDS = 20.0
 
 
@@ -39,28 +41,32 @@ def reserve(client: SchedulerClient, seconds: float, kinds: tuple[str, ...] = ("
     return client.reserve(ReserveRequest("bench", kinds, seconds, device="cpu"))
 
 
-def do(client: SchedulerClient, claim: Claim, file: Path) -> None:
-    """Start the job, send its only file, and post the result."""
-    digest = hashlib.sha256(OVERLAY).hexdigest()
+def do(client: SchedulerClient, claim: Claim, folder: Path) -> None:
+    """Start the job, and post its result, a file that is there already."""
     client.start(claim.uuid, claim.lease)
-    client.put_file(claim.uuid, claim.lease, file.name, file, digest)
-    named = {"name": file.name, "sha256": digest, "size": len(OVERLAY), "media_type": "image/png"}
-    client.result(claim.uuid, claim.lease, [named], {"objects": 0}, {"inferring": 0.0})
+    files = Uploads(client, JobFolder(folder, claim.uuid, claim.lease)).finish([FILE])
+    client.result(claim.uuid, claim.lease, files, {"objects": 0}, {"inferring": 0.0})
+
+
+def result_folder(site: Plant) -> Path:
+    folder: Path = site.settings.data / "result"
+    (folder / "out").mkdir(parents=True, exist_ok=True)
+    (folder / "out" / FILE).write_bytes(b'{"objects": 0}')
+    return folder
 
 
 def posted(site: Plant, rounds: int) -> list[float]:
     """Seconds from asking for a job that waits to the answer to its result."""
-    client, file = site.worker(), site.settings.data / "overlay.png"
-    file.write_bytes(OVERLAY)
+    client, folder = site.worker(), result_folder(site)
     taken = []
     for _ in range(rounds):
-        # One for the one that goes, so that as many wait all the time.
-        site.fill(1, QUEUED_KIND)
+        # It goes before those that wait.
+        uuid = site.submit("visitor")["uuid"]
         started = time.perf_counter()
         claim = reserve(client, 1.0, ("preview", QUEUED_KIND))
-        if claim is None:
-            raise RuntimeError("there was no job")
-        do(client, claim, file)
+        if claim is None or claim.uuid != uuid:
+            raise RuntimeError("the worker was not given the job")
+        do(client, claim, folder)
         taken.append(time.perf_counter() - started)
     client.close()
     return taken
@@ -68,8 +74,7 @@ def posted(site: Plant, rounds: int) -> list[float]:
 
 def picked_up(site: Plant, rounds: int) -> tuple[list[float], list[float]]:
     """Seconds from submitting to the waiting worker having the job, and of the submissions."""
-    client, file = site.worker(), site.settings.data / "overlay.png"
-    file.write_bytes(OVERLAY)
+    client, folder = site.worker(), result_folder(site)
     taken, submitted = [], []
     for number in range(rounds):
         held: list[tuple[Claim | None, float]] = []
@@ -88,7 +93,7 @@ def picked_up(site: Plant, rounds: int) -> tuple[list[float], list[float]]:
         if claim is None or claim.uuid != uuid:
             raise RuntimeError("the waiting worker was not given the job")
         taken.append(at - started)
-        do(client, claim, file)
+        do(client, claim, folder)
     client.close()
     return taken, submitted
 

@@ -7,7 +7,6 @@ if many owners had submitted it in turn.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import socket
@@ -31,7 +30,7 @@ from scheduler.jobs import COLLECTION, JobRequest, new_body
 from scheduler.tokens import Tokens
 from worker.client import SchedulerClient
 from zoo.blobs import DiskBlobs
-from zoo.document_fields import encode
+from zoo.documents import Write
 from zoo.documents_sqlite import SqliteDocuments
 from zoo.identifiers import new_uuid
 from zoo.secrets import JOB_TOKENS, SERVICE_TOKEN, read_or_make_key, worker_token
@@ -111,7 +110,7 @@ class Plant:
                 numbers = range(first, min(first + BATCH, count))
                 bodies = [self._body(f"owner{number % OWNERS}", kind, number // OWNERS) for number in numbers]
                 _put(bare, answers, bodies, tokens, instance)
-                _store(documents, bodies)
+                documents.write(COLLECTION, [Write(body["uuid"], body) for body in bodies])
         documents.close()
 
     def _body(self, owner: str, kind: str, turn: int) -> dict[str, Any]:
@@ -137,21 +136,6 @@ def _put(bare: socket.socket, answers: Any, bodies: list[dict[str, Any]], tokens
     answers.readline()
     for body in bodies:
         body["queue"] |= {"job_id": int(answers.readline().split()[1]), "broker": instance}
-
-
-def _store(documents: SqliteDocuments, bodies: list[dict[str, Any]]) -> None:
-    """All in one transaction, which the documents' own interface does not offer."""
-    declared = documents._declared[COLLECTION]
-
-    def store(connection: Any) -> None:
-        for body in bodies:
-            row = connection.execute(
-                "INSERT INTO document (collection, id, body, revision) VALUES (?, ?, ?, ?)",
-                (COLLECTION, body["uuid"], encode(body["uuid"], body), new_uuid()),
-            ).lastrowid
-            declared.insert(connection, row, body["uuid"], json.loads(json.dumps(body)))
-
-    documents._sqlite.write(store)
 
 
 @contextlib.contextmanager

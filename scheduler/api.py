@@ -15,7 +15,7 @@ from scheduler import contract
 from scheduler.messages import BadMessage, guard, read_body, read_field, read_number, rule
 from scheduler.reserving import Draining
 from scheduler.service import Scheduler
-from scheduler.worker_messages import read_request
+from scheduler.worker_messages import read_along, read_request
 from scheduler.worker_tokens import Grant
 from zoo.blobs import BlobMissing, BlobTooLarge
 from zoo.errors import ZooscopeError
@@ -106,7 +106,7 @@ def _add_ends(blueprint: Blueprint, scheduler: Scheduler) -> None:
         if not all(isinstance(file, dict) for file in files):
             raise BadMessage("The field 'files' is not a list of objects.", "See scheduler/contract.py.")
         summary, timings = read_field(body, "summary", dict, {}), read_field(body, "timings", dict, {})
-        attempts.result(uuid, read_field(body, "lease", str), files, summary, timings)
+        attempts.result(uuid, read_field(body, "lease", str), files, summary, timings, read_along(files))
         return jsonify({})
 
     @blueprint.post(rule(contract.FAIL))

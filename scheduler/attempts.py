@@ -6,17 +6,16 @@ entry comes back by itself and heals. Every message may be sent twice.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, BinaryIO
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from scheduler import leases
 from scheduler.clock import now
-from scheduler.contract import SHOWN_EARLY, STAGE_LABELS, files_of
+from scheduler.contract import STAGE_LABELS
 from scheduler.ending import Ending
 from scheduler.jobs import Body, Jobs, handle_of, note
 from scheduler.limits import Limits
@@ -24,12 +23,12 @@ from scheduler.logs import Logs
 from scheduler.metrics import Metrics
 from scheduler.queue import Queue
 from scheduler.reaper import Reaper
+from scheduler.result_files import BadResult, ResultFiles, ended_by_result
 from scheduler.runtimes import Runtimes
 from scheduler.workers import Workers
-from zoo.blobs import Blob, DiskBlobs
+from zoo.blobs import DiskBlobs
 from zoo.documents import Stored
 from zoo.errors import Unavailable, UserError
-from zoo.identifiers import is_sha256
 from zoo.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -41,16 +40,6 @@ ERROR_CODE = re.compile(r"[a-z][a-z0-9-]{0,49}")
 
 class BadProgress(UserError):
     code = "bad-progress"
-
-
-class BadResultFile(UserError):
-    code = "bad-result-file"
-    status = 422
-
-
-class BadResult(UserError):
-    code = "bad-result"
-    status = 422
 
 
 class Attempts:
@@ -71,8 +60,8 @@ class Attempts:
         self._jobs = jobs
         self._queue = queue
         self._logs = logs
-        self._blobs = blobs
-        self._reaper = reaper
+        self._files = ResultFiles(jobs, blobs, reaper.lock, settings.result_file_bytes, self._change)
+        self.file = self._files.store
         self._ending = ending
         self._workers = workers
         self._runtimes = runtimes
@@ -123,42 +112,6 @@ class Attempts:
         body = self._held(uuid, lease)
         self._logs.append(uuid, lease, body["attempt"], sequence, text)
 
-    def file(self, uuid: str, lease: str, name: str, stream: BinaryIO, sha256: str) -> Blob:
-        """Store one file of the result. Nothing of it stays when the lease is lost meanwhile."""
-        known = files_of(self._jobs.get(uuid).body["kind"])
-        if name not in known:
-            raise BadResultFile(f"{name[:100]!r} is not a file of a result.", f"Files: {', '.join(known)}.")
-        if not is_sha256(sha256):
-            raise BadResultFile("The upload does not name its sha256.", "Add ?sha256= with 64 hexadecimal digits.")
-
-        def announce(body: Body) -> None:
-            leases.check(body, lease)
-            before = body["lease"]["files"].get(name, sha256)
-            if before != sha256:
-                body["garbage"] = sorted({before, *body["garbage"]})
-            body["lease"]["files"][name] = sha256
-
-        # Announced before it is stored: from here on the reaper leaves the blob alone, or knows it as garbage.
-        with self._reaper.lock:
-            self._change(uuid, announce)
-        blob = self._blobs.put(
-            stream,
-            limit=self._settings.result_file_bytes,
-            expected_sha256=sha256,
-            publishing=lambda: self._publishing(uuid, lease, name, sha256),
-        )
-        if name == SHOWN_EARLY:
-            self._change(uuid, lambda body: leases.show_early(body, lease, sha256))
-        return blob
-
-    @contextlib.contextmanager
-    def _publishing(self, uuid: str, lease: str, name: str, sha256: str) -> Iterator[None]:
-        """Only while the lease holds does an upload become a blob; whoever ends the lease then collects it after us."""
-        with self._reaper.lock:
-            if self._held(uuid, lease)["lease"]["files"].get(name) != sha256:
-                raise BadResultFile(f"Another {name} was uploaded meanwhile.", "Upload each file once at a time.")
-            yield
-
     def result(
         self,
         uuid: str,
@@ -166,19 +119,24 @@ class Attempts:
         files: Sequence[Mapping[str, Any]],
         summary: Mapping[str, Any],
         timings: Mapping[str, Any],
+        along: Mapping[str, bytes] | None = None,
     ) -> None:
-        """The attempt succeeded. The fence: only the current lease is believed; the same result twice is harmless."""
+        """The attempt succeeded. The fence: only the current lease is believed; the same result twice is harmless.
+
+        Each of `files` has a name and a sha256, and was uploaded before or is in `along`, by name.
+        """
         if len(json.dumps([summary, timings])) > MAXIMUM_SUMMARY:
             raise BadResult("The summary of the result is too long.", f"Keep it below {MAXIMUM_SUMMARY} bytes.")
         named = {str(file.get("name")): str(file.get("sha256")) for file in files}
         if not named or len(named) != len(files):
             raise BadResult("The result names no file, or one twice.", "Name every uploaded file once.")
+        known = self._files.store_along(uuid, lease, along) if along else None
 
         def accept(body: Body) -> bool | None:
             if body["state"] == "done" and ended_by_result(body, lease):
                 return False
             leases.check(body, lease)
-            kept = [self._result_file(body, name, sha256) for name, sha256 in named.items()]
+            kept = [self._files.stored(body, name, sha256) for name, sha256 in named.items()]
             body["result"] = {
                 "files": kept,
                 "summary": dict(summary),
@@ -199,22 +157,11 @@ class Attempts:
             repeated = accept(body) is False
             return False if repeated else None
 
-        body = self._end(uuid, lease, accept_once).body
+        body = self._end(uuid, lease, accept_once, known).body
         if not repeated:
             self._metrics.done(body)
             self._runtimes.learn_from(body)
         self._ending.settle_and_delete(uuid)
-
-    def _result_file(self, body: Body, name: str, sha256: str) -> dict[str, Any]:
-        uploaded = body["lease"]["files"].get(name)
-        if uploaded != sha256 or not self._blobs.exists(sha256):
-            raise BadResult(f"The file {name[:100]!r} of the result was not uploaded.", "Upload it, then post again.")
-        return {
-            "name": name,
-            "sha256": sha256,
-            "size": self._blobs.size(sha256),
-            "media_type": files_of(body["kind"])[name],
-        }
 
     def fail(self, uuid: str, lease: str, code: str, message: str, hint: str, retry: bool) -> str:
         """The attempt failed. With `retry` the job is tried again, up to `attempts` times; answers its state."""
@@ -290,10 +237,18 @@ class Attempts:
             self._workers.working(held["worker"], held["device"], uuid)
         return stored
 
-    def _end(self, uuid: str, lease: str, transition: Callable[[Body], bool | None]) -> Stored:
+    def _end(
+        self, uuid: str, lease: str, transition: Callable[[Body], bool | None], known: Stored | None = None
+    ) -> Stored:
         """A transition that ends an attempt; shows the worker as free."""
-        held = self._jobs.get(uuid).body["lease"]
-        stored = self._jobs.change(uuid, transition)
+        held: dict[str, Any] | None = None
+
+        def end(body: Body) -> bool | None:
+            nonlocal held
+            held = body["lease"]
+            return transition(body)
+
+        stored = self._jobs.change(uuid, end, known)
         if held and held["id"] == lease:
             self._workers.free(held["worker"], uuid)
             self._limits.wake(stored.body["owner"])
@@ -304,14 +259,10 @@ class Attempts:
         handle = handle_of(body)
         try:
             if handle is not None:
-                self._queue.delay_again(handle, body["uuid"], seconds)
+                self._queue.delay_again(handle, body["uuid"], seconds, body["queue"]["priority"])
         except Unavailable as error:
             log.warning("job %s: its queue entry is delayed later: %s", body["uuid"], error)
 
 
 def _lasts_until(body: Mapping[str, Any]) -> dict[str, float]:
     return {"lease_until": body["lease"]["until"], "ert_seconds": body["estimate"]["ert_seconds"]}
-
-
-def ended_by_result(body: Mapping[str, Any], lease: str) -> bool:
-    return bool(body["result"]) and body["result"]["lease"] == lease

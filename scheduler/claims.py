@@ -21,6 +21,7 @@ from scheduler.limits import HOLD_SECONDS, Limits
 from scheduler.metrics import Metrics
 from scheduler.queue import Queue, QueueDown, Reserved
 from scheduler.tokens import BadToken, TokenExpired, Tokens
+from zoo.documents import Stored
 from zoo.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -58,13 +59,14 @@ class Claims:
         self._limits = limits
         self._settings = settings
 
-    def believe(self, reserved: Reserved, tubes: Collection[str]) -> Body | None:
+    def believe(self, reserved: Reserved, tubes: Collection[str]) -> Stored | None:
         """The document of the job that an entry, reserved from one of `tubes`, truly stands for; otherwise None, and
         the entry is settled.
         """
-        body = self._told(reserved)
-        if body is None:
+        job = self._told(reserved)
+        if job is None:
             return None
+        body = job.body
         if self._is_duplicate(reserved, body):
             log.info("job %s: a second queue entry %d is deleted", body["uuid"], reserved.handle.job_id)
             reserved.delete()
@@ -74,26 +76,26 @@ class Claims:
             log.warning("queue entry %d is buried: it lies in a tube that is not its job's", reserved.handle.job_id)
             reserved.bury()
             return None
-        return body
+        return job
 
-    def _told(self, reserved: Reserved) -> Body | None:
+    def _told(self, reserved: Reserved) -> Stored | None:
         """The document of the job that an entry can prove to stand for; otherwise the entry is put away."""
         try:
             entry = Entry.parse(reserved.body)
-            body = self._jobs.get(entry.uuid).body
-            self._tokens.check(entry.token, body)
+            job = self._jobs.get(entry.uuid)
+            self._tokens.check(entry.token, job.body)
         except JobMissing:
             reserved.delete()
         except TokenExpired as error:
-            if leases.remaining(body, now()) > 0 or body["state"] in FINAL_STATES:
-                return body
+            if leases.remaining(job.body, now()) > 0 or job.body["state"] in FINAL_STATES:
+                return job
             self._give_up(entry.uuid, error)
             reserved.delete()
         except (BadEntry, BadToken) as error:
             log.warning("queue entry %d is buried: %s", reserved.handle.job_id, error)
             reserved.bury()
         else:
-            return body
+            return job
         return None
 
     def _give_up(self, uuid: str, error: TokenExpired) -> None:
@@ -113,10 +115,11 @@ class Claims:
             return False
         return self._queue.state(known, body["uuid"]) is not None
 
-    def lease(self, reserved: Reserved, uuid: str, worker: str, device: str, token: str = "") -> Claim | None:
+    def lease(self, reserved: Reserved, job: Stored, worker: str, device: str, token: str = "") -> Claim | None:
         """Open a lease on the job of an entry that is believed, for a worker that showed the token called `token`;
         None when there is nothing to do for it now. Settles the entry.
         """
+        uuid = job.id
         outcome = _Outcome()
 
         def open_lease(body: Body) -> bool | None:
@@ -148,7 +151,7 @@ class Claims:
 
         try:
             with self._limits.claiming:
-                body = self._jobs.change(uuid, open_lease).body
+                body = self._jobs.change(uuid, open_lease, job).body
         except JobMissing:
             outcome.what = "over"
         else:

@@ -12,7 +12,7 @@ import select
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import greenstalk
 
@@ -22,6 +22,8 @@ CONNECT_SECONDS = 2.0
 COMMAND_SECONDS = 5.0
 LONGEST_DELAY = 2**31
 ANSWER_BYTES = 65536
+# The first words of answers that are followed by as many bytes as their last word says.
+WITH_DATA = frozenset({b"FOUND", b"RESERVED", b"OK"})
 # A connection always watches a tube; in this one there are no jobs.
 NO_TUBES = frozenset({greenstalk.DEFAULT_TUBE})
 # Seconds and probes after which a dead peer is noticed; the last one in milliseconds.
@@ -82,6 +84,23 @@ class QueueFull(QueueDown):
             "The job queue takes no new jobs: its disk is full.",
             "Try again in a few minutes; accepted jobs are kept.",
         )
+
+
+class Answer(NamedTuple):
+    """What beanstalkd says to a command: the words of its line, and the data that follow it, if any."""
+
+    words: list[bytes]
+    data: bytes
+
+    def says(self, word: bytes) -> bool:
+        """Whether it is this word; False for NOT_FOUND. Raises for anything else."""
+        if self.words[0] in (word, b"NOT_FOUND"):
+            return self.words[0] == word
+        raise self.refusal()
+
+    def refusal(self) -> Unavailable:
+        refused: dict[bytes, Unavailable] = {b"DRAINING": QueueDraining(), b"OUT_OF_MEMORY": QueueFull()}
+        return refused.get(self.words[0]) or QueueDown(self.words[0].decode("ascii", "replace"))
 
 
 @dataclass(frozen=True)
@@ -167,14 +186,27 @@ class Connection:
         many. The id of each, or QueueDraining, QueueFull or QueueDown in its place.
         """
         said = [b"put %d %d %d %d\r\n%b\r\n" % (pri, delay, ttr, len(body), body) for body, pri, delay in jobs]
-        self._socket.sendall(b"".join(said))
-        answers = b""
-        while answers.count(b"\r\n") < len(jobs):
+        return [_put_answer(answer) for answer in self._said(b"".join(said), len(jobs))]
+
+    def exchange(self, *commands: bytes) -> list[Answer]:
+        """Send commands, all before the first answer is read: a wait instead of several."""
+        return self._said(b"".join(command + b"\r\n" for command in commands), len(commands))
+
+    def _said(self, data: bytes, count: int) -> list[Answer]:
+        self._socket.sendall(data)
+        unread = b""
+        answers: list[Answer] = []
+        while len(answers) < count:
+            answer, rest = _first_answer(unread)
+            if answer is not None:
+                answers.append(answer)
+                unread = rest
+                continue
             more = self._socket.recv(ANSWER_BYTES)
             if not more:
                 raise ConnectionError("beanstalkd hung up")
-            answers += more
-        return [_put_answer(line) for line in answers.split(b"\r\n")[: len(jobs)]]
+            unread += more
+        return answers
 
     def close(self) -> None:
         self.closed = True
@@ -182,12 +214,25 @@ class Connection:
             self.client.close()
 
 
-def _put_answer(line: bytes) -> int | Unavailable:
-    word, _, number = line.partition(b" ")
+def _first_answer(unread: bytes) -> tuple[Answer | None, bytes]:
+    """The first answer in what was received, None if it is not there as a whole, and what follows it."""
+    line, ended, rest = unread.partition(b"\r\n")
+    if not ended:
+        return None, unread
+    words = line.split(b" ")
+    if words[0] not in WITH_DATA or not words[-1].isdigit():
+        return Answer(words, b""), rest
+    size = int(words[-1])
+    if len(rest) < size + 2:
+        return None, unread
+    return Answer(words, rest[:size]), rest[size + 2 :]
+
+
+def _put_answer(answer: Answer) -> int | Unavailable:
+    word, number = answer.words[0], answer.words[-1]
     if word == b"INSERTED" and number.isdigit():
         return int(number)
-    refused: dict[bytes, Unavailable] = {b"DRAINING": QueueDraining(), b"OUT_OF_MEMORY": QueueFull()}
-    return refused.get(word) or QueueDown(word.decode("ascii", "replace"))
+    return answer.refusal()
 
 
 def connect(address: tuple[str, int]) -> socket.socket:

@@ -110,6 +110,9 @@ ALIVE_SECONDS = 15.0
 # The file that is shown as soon as it has arrived, while the rest of the result is still being made.
 SHOWN_EARLY = "overlay.png"
 
+# Files so small come along with the result itself, as base64 in the field `data` of what names them, instead of in
+# requests of their own; a result carries so much of them.
+ALONG_FILE_BYTES, ALONG_BYTES = 16 * 2**10, 128 * 2**10
 
 # How many jobs one request may submit.
 MOST_AT_ONCE = 200

@@ -35,7 +35,6 @@ FIELDS = Fields(
         ("deleted", "state", "kind", "created_at"),
         # Whose turn it is, and how many are before a job.
         ("deleted", "state", "kind", "queue.priority"),
-        ("deleted", "state", "queue.priority"),
         ("deleted", "state", "queue.priority", "created_at"),
         ("owner", "deleted", "state", "kind", "queue.priority"),
         # What a person and what an operator looks at.

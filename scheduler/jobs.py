@@ -187,13 +187,14 @@ class Jobs:
         except DocumentMissing:
             raise JobMissing from None
 
-    def change(self, uuid: str, transition: Transition) -> Stored:
+    def change(self, uuid: str, transition: Transition, known: Stored | None = None) -> Stored:
         """Apply `transition` to the body, in place, and store it if nobody changed it meanwhile; else again.
 
         A transition that returns False leaves the document alone; what it raises passes. It may run several times.
+        `known`, the document as it was a moment ago, saves reading it.
         """
         for _ in range(MAXIMUM_TRIES):
-            stored = self.get_any(uuid)
+            stored, known = known or self.get_any(uuid), None
             body = _copied(stored.body)
             if transition(body) is False:
                 return stored

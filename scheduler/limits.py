@@ -80,6 +80,8 @@ class Limits:
         if not self._settings.running_per_owner:
             return
         try:
+            if not self._jobs.any(owner=[owner], held=[True], state=["queued"]):
+                return
             held = Query(
                 filters={"owner": [owner], "held": [True], "state": ["queued"], "deleted": [False]},
                 sort="queue.priority",

@@ -1,7 +1,8 @@
 """beanstalkd, spoken to here and in `connection`, and nowhere else.
 
 Every use takes a connection of its own from a small pool. A beanstalkd id is only a handle: ids are reused after a
-restart. So a job is addressed by its `Handle` and its uuid, and nothing is done to an entry that speaks of another job.
+restart, though not before. So a job is addressed by its `Handle`, which names the run of beanstalkd, and its uuid:
+after a restart nothing is done to an entry that speaks of another job.
 """
 
 from __future__ import annotations
@@ -205,21 +206,27 @@ class Queue:
         """How the job lies; None as for `state`."""
         return None if handle is None else self.run(lambda connection: _look(connection, handle, uuid))
 
-    def delay_again(self, handle: Handle, uuid: str, seconds: float) -> bool:
-        """Make the job ready in `seconds` from now; 0 makes it ready at once. The caller holds its lease.
+    def delay_again(self, handle: Handle, uuid: str, seconds: float, priority: int | None = None) -> bool:
+        """Make the job ready in `seconds` from now; 0 makes it ready at once. The caller holds its lease. `priority` is
+        its own, if that is known.
 
         True when done. A job that somebody has reserved is left alone: they will find the lease and delay it.
         """
 
         def use(connection: Connection) -> bool:
-            lies = _look(connection, handle, uuid)
-            if lies is None or lies.state not in ("delayed", "ready"):
-                return False
-            job = connection.client.reserve_job(handle.job_id)
-            connection.client.release(job, lies.priority, delay_seconds(seconds) if seconds > 0 else 0)
-            return True
+            own = priority if handle.broker == connection.broker else None
+            if own is None:
+                lies = _look(connection, handle, uuid)
+                if lies is None or lies.state not in ("delayed", "ready"):
+                    return False
+                own = lies.priority
+            delay = delay_seconds(seconds) if seconds > 0 else 0
+            taken, released = connection.exchange(
+                b"reserve-job %d" % handle.job_id, b"release %d %d %d" % (handle.job_id, own, delay)
+            )
+            return taken.says(b"RESERVED") and released.says(b"RELEASED")
 
-        return self._unless_gone(use)
+        return self.run(use)
 
     def delete(self, handle: Handle | None, uuid: str) -> bool:
         """Delete the job unless somebody has it reserved; they will find its document over and delete it."""
@@ -227,12 +234,14 @@ class Queue:
             return False
 
         def use(connection: Connection) -> bool:
-            if entry_uuid(connection.client.peek(handle.job_id).body) != uuid:
-                return False
-            connection.client.delete(handle.job_id)
-            return True
+            if handle.broker != connection.broker:
+                (entry,) = connection.exchange(b"peek %d" % handle.job_id)
+                if not entry.says(b"FOUND") or entry_uuid(entry.data) != uuid:
+                    return False
+            (deleted,) = connection.exchange(b"delete %d" % handle.job_id)
+            return deleted.says(b"DELETED")
 
-        return self._unless_gone(use)
+        return self.run(use)
 
     def bury(self, handle: Handle, uuid: str) -> bool:
         def use(connection: Connection) -> bool:
@@ -284,11 +293,7 @@ class Queue:
 
     def has_tube(self, tube: str) -> bool:
         """Whether there is such a tube, however many others there are."""
-        try:
-            self.run(lambda connection: connection.client.stats_tube(tube))
-        except greenstalk.NotFoundError:
-            return False
-        return True
+        return self.run(lambda connection: connection.exchange(b"stats-tube " + tube.encode())[0].says(b"OK"))
 
     def tubes(self) -> list[str]:
         return list(self.run(lambda connection: connection.client.tubes()))
@@ -309,10 +314,9 @@ def _state(connection: Connection, handle: Handle, uuid: str) -> str | None:
 
 
 def _look(connection: Connection, handle: Handle, uuid: str) -> Lies | None:
-    try:
-        if entry_uuid(connection.client.peek(handle.job_id).body) != uuid:
-            return None
-        stats = connection.client.stats_job(handle.job_id)
-    except greenstalk.NotFoundError:
+    job_id = handle.job_id
+    entry, told = connection.exchange(b"peek %d" % job_id, b"stats-job %d" % job_id)
+    if not entry.says(b"FOUND") or not told.says(b"OK") or entry_uuid(entry.data) != uuid:
         return None
-    return Lies(str(stats["state"]), float(stats["time-left"]), int(stats["pri"]))
+    stats = dict(line.split(": ", 1) for line in told.data.decode().splitlines() if ": " in line)
+    return Lies(stats["state"], float(stats["time-left"]), int(stats["pri"]))

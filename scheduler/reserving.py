@@ -121,13 +121,14 @@ class Reserving:
         """Make a claim of the reserved entry: for the request that reserved it, or for one that holds its model."""
         other, claim = None, None
         try:
-            body = self.claims.believe(reserved, mine.tubes)
-            if body is None:
+            job = self.claims.believe(reserved, mine.tubes)
+            if job is None:
                 return
-            other = self._affinity.promise(mine, body["model"]["package_sha256"], body["queue"]["tube"], self._takes)
+            package, tube = job.body["model"]["package_sha256"], job.body["queue"]["tube"]
+            other = self._affinity.promise(mine, package, tube, self._takes)
             taker = other or mine
             if other is not None or self._takes(mine):
-                claim = self.claims.lease(reserved, body["uuid"], taker.worker, taker.device, taker.token)
+                claim = self.claims.lease(reserved, job, taker.worker, taker.device, taker.token)
         except ZooscopeError:
             raise
         except Exception:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from scheduler.capabilities import FORMATS
@@ -24,6 +26,14 @@ def read_request(body: dict[str, Any]) -> ReserveRequest:
         device=_name(body, "device", ""),
         facts=_facts(read_field(body, "facts", dict, {})),
     )
+
+
+def read_along(files: Sequence[Mapping[str, Any]]) -> dict[str, bytes]:
+    """The bytes of those files of a result that came along with it, by name; raises BadMessage."""
+    try:
+        return {str(file["name"]): b64decode(file["data"], validate=True) for file in files if "data" in file}
+    except (KeyError, TypeError, ValueError):
+        raise BadMessage("A file that comes along with a result is not base64.", "See scheduler/contract.py.") from None
 
 
 def _facts(body: dict[str, Any]) -> WorkerFacts:

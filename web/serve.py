@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import os
 import select
 import signal
@@ -99,6 +100,9 @@ class Server(BaseApplication):
         parts = worker.wsgi.extensions["zooscope"]
         parts.stopping = parts.scheduler.stopping = lambda: not worker.alive or os.getppid() != worker.ppid
         self.look_after(parts)
+        # What is there now stays for good: looking through it for garbage would hold up requests for milliseconds.
+        gc.collect()
+        gc.freeze()
         if self.replaces is not None and _is_sibling(self.replaces):
             os.kill(self.replaces, signal.SIGTERM)
 

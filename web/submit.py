@@ -61,22 +61,28 @@ def rerun(job: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
 def _queue(wanted: list[tuple[bytes, JobRequest]]) -> list[dict[str, Any]]:
     """A job for each crop and request, all or none."""
     parts = service()
-    jobs: list[dict[str, Any]] = []
+    outcomes: list[dict[str, Any] | ZooscopeError] = []
     try:
         # Held until the documents refer to the crops: nobody may take their blobs for garbage meanwhile.
         with parts.scheduler.blob_lock:
-            for crop, request in wanted:
-                sha256 = parts.blobs.put_bytes(crop).sha256
-                jobs.append(parts.scheduler.submit(replace(request, input_sha256=sha256)))
+            stored = [replace(request, input_sha256=parts.blobs.put_bytes(crop).sha256) for crop, request in wanted]
+            outcomes = parts.scheduler.submit_all(stored)
+        return [_accepted(outcome) for outcome in outcomes]
     except ZooscopeError:
-        for job in jobs:
+        for outcome in outcomes:
             # The queue that failed now may also fail to forget; the job is cancelled all the same.
-            with contextlib.suppress(ZooscopeError):
-                parts.scheduler.delete(job["uuid"])
+            if not isinstance(outcome, ZooscopeError):
+                with contextlib.suppress(ZooscopeError):
+                    parts.scheduler.delete(outcome["uuid"])
         for crop, _ in wanted:
             parts.scheduler.forget_blob(hashlib.sha256(crop).hexdigest())
         raise
-    return jobs
+
+
+def _accepted(outcome: dict[str, Any] | ZooscopeError) -> dict[str, Any]:
+    if isinstance(outcome, ZooscopeError):
+        raise outcome
+    return outcome
 
 
 def _cut(request: Request, frames: int) -> Crop:

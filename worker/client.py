@@ -1,31 +1,32 @@
 """The scheduler's HTTP API as a worker sees it: one method per message of `scheduler.contract`, with typed errors.
 
-Threads may share a client: its session keeps connections in urllib3's pool, which is thread-safe, and takes no cookies,
-which are the part of a session that is not. Every message but `reserve` may be sent twice without harm, and is when a
-kept-alive connection turns out to be closed.
+Threads may share a client: its connections are in urllib3's pool, which is thread-safe. Every message but `reserve` may
+be sent twice without harm, and is when a kept-alive connection turns out to be closed.
 """
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-import requests
-from requests.adapters import HTTPAdapter
-from requests.auth import AuthBase
+from urllib3 import BaseHTTPResponse, Timeout
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ProtocolError, ProxyError, SSLError
 
 from scheduler import contract
+from worker.connections import Connections
 from zoo.errors import Unavailable, ZooscopeError
 
 CONNECT_SECONDS = 3.0
 ANSWER_SECONDS = 15.0
 TRANSFER_SECONDS = 60.0  # between two bytes of an upload or download, and for the answer to an upload
 CHUNK_BYTES = 2**20
-CONNECTIONS = 8  # kept alive
+# Nothing was answered, perhaps because the connection that was kept had been closed meanwhile.
+UNANSWERED = (ProtocolError, NewConnectionError, ConnectTimeoutError, ProxyError, SSLError)
 
 
 class StaleLease(ZooscopeError):
@@ -85,45 +86,31 @@ class LeaseTime:
     seconds: float
 
 
-class _Bearer(AuthBase):
-    """The token as an auth object, because requests lets a .netrc overrule a plain header."""
-
-    def __init__(self, token: str) -> None:
-        self.token = token
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self.token}"
-        return request
-
-
 class SchedulerClient:
     """Talks to the scheduler at `server` (`http://host:port`) with the worker's token."""
 
     def __init__(self, server: str, token: str) -> None:
         self.server = server.rstrip("/")
-        self._session = requests.Session()
-        self._session.auth = _Bearer(token)
-        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        for scheme in ("http://", "https://"):
-            self._session.mount(scheme, HTTPAdapter(pool_maxsize=CONNECTIONS))
+        self._connections = Connections(self.server)
+        self._headers = {"Authorization": f"Bearer {token}"}
 
     def close(self) -> None:
-        self._session.close()
+        self._connections.close()
 
     def reserve(self, request: contract.ReserveRequest) -> contract.Claim | None:
         """Wait for a job, up to the request's `timeout_seconds`; None when there was none. Raises `Draining`."""
         timeout = request.timeout_seconds + ANSWER_SECONDS
         path = contract.path(contract.RESERVE)
         # A reserve that was answered to nobody has claimed a job, so it is never repeated blindly.
-        with self._answer("POST", path, repeat=False, timeout=timeout, json=request.to_json()) as response:
+        with self._answer("POST", path, repeat=False, timeout=timeout, message=request.to_json()) as response:
             if contract.DRAINING_HEADER in response.headers:
                 raise Draining(response.headers[contract.DRAINING_HEADER])
-            return None if response.status_code == 204 else contract.Claim.from_json(response.json())
+            return None if response.status == 204 else contract.Claim.from_json(response.json())
 
     def alive(self, about: contract.Alive) -> bool:
         """Show the worker; answers whether it is being drained."""
         path = contract.path(contract.ALIVE)
-        with self._answer("POST", path, repeat=True, timeout=ANSWER_SECONDS, json=about.to_json()) as response:
+        with self._answer("POST", path, repeat=True, timeout=ANSWER_SECONDS, message=about.to_json()) as response:
             return bool(response.json()["draining"])
 
     def start(self, uuid: str, lease: str) -> LeaseTime:
@@ -140,19 +127,8 @@ class SchedulerClient:
 
     def put_file(self, uuid: str, lease: str, name: str, file: Path, sha256: str) -> None:
         """Upload one file of a result; the scheduler checks it against `sha256`."""
-        path = contract.path(contract.FILE, uuid=uuid, name=name)
-        with (
-            file.open("rb") as stream,
-            self._answer(
-                "PUT",
-                path,
-                repeat=False,
-                timeout=TRANSFER_SECONDS,
-                params={"lease": lease, "sha256": sha256},
-                data=stream,
-                headers={"Content-Type": "application/octet-stream"},
-            ),
-        ):
+        path = contract.path(contract.FILE, uuid=uuid, name=name) + f"?lease={lease}&sha256={sha256}"
+        with file.open("rb") as stream, self._answer("PUT", path, repeat=False, timeout=TRANSFER_SECONDS, file=stream):
             pass
 
     def result(self, uuid: str, lease: str, files: list[dict[str, Any]], summary: Any, timings: Any) -> None:
@@ -169,46 +145,60 @@ class SchedulerClient:
     def blob(self, sha256: str) -> Iterator[Iterator[bytes]]:
         """The bytes of a job's input or package, in chunks, not yet verified."""
         path = contract.path(contract.BLOB, sha256=sha256)
-        with self._answer("GET", path, repeat=True, timeout=TRANSFER_SECONDS, stream=True) as response:
-            yield _chunks(response)
+        with self._answer("GET", path, repeat=True, timeout=TRANSFER_SECONDS, whole=False) as response:
+            yield response.stream(CHUNK_BYTES)
 
     def _post(self, template: str, uuid: str, body: Mapping[str, Any]) -> dict[str, Any]:
         path = contract.path(template, uuid=uuid)
-        with self._answer("POST", path, repeat=True, timeout=ANSWER_SECONDS, json=body) as response:
-            return response.json() if response.content else {}
+        with self._answer("POST", path, repeat=True, timeout=ANSWER_SECONDS, message=body) as response:
+            return response.json() if response.data else {}
 
     @contextmanager
     def _answer(
-        self, method: str, path: str, *, repeat: bool, timeout: float, **options: Any
-    ) -> Iterator[requests.Response]:
-        times = (CONNECT_SECONDS, timeout)
-        # Redirects would carry the token to wherever they point.
-        options.update(timeout=times, allow_redirects=False)
-        url = self.server + path
+        self,
+        method: str,
+        path: str,
+        *,
+        repeat: bool,
+        timeout: float,
+        message: Mapping[str, Any] | None = None,
+        file: BinaryIO | None = None,
+        whole: bool = True,
+    ) -> Iterator[BaseHTTPResponse]:
+        """The answer to a request with a message or a file, or with neither; `whole`: with all its bytes."""
+        times = Timeout(connect=CONNECT_SECONDS, read=timeout)
         try:
+            body, headers = _body(message, file)
+            headers |= self._headers
             try:
-                response = self._session.request(method, url, **options)
-            except requests.ConnectionError:
+                response = self._connections.ask(method, path, body, headers, times, whole)
+            except UNANSWERED:
                 if not repeat:
                     raise
-                response = self._session.request(method, url, **options)
-            with response:
+                response = self._connections.ask(method, path, body, headers, times, whole)
+            with closing(response):
                 _raise_for(response)
                 yield response
-        except (requests.RequestException, ValueError) as error:
+        except (HTTPError, ValueError) as error:
             raise ServiceAway(f"The scheduler at {self.server} does not answer ({type(error).__name__}).") from error
 
 
-def _chunks(response: requests.Response) -> Iterator[bytes]:
-    yield from response.iter_content(CHUNK_BYTES)
+def _body(message: Mapping[str, Any] | None, file: BinaryIO | None) -> tuple[bytes | BinaryIO | None, dict[str, str]]:
+    """What is sent, and the headers that say so."""
+    if message is not None:
+        return json.dumps(message, allow_nan=False).encode(), {"Content-Type": "application/json"}
+    if file is not None:
+        size = os.fstat(file.fileno()).st_size
+        return file, {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
+    return None, {}
 
 
 def _lease_time(body: Mapping[str, Any]) -> LeaseTime:
     return LeaseTime(float(body["lease_until"]), float(body["ert_seconds"]))
 
 
-def _raise_for(response: requests.Response) -> None:
-    status = response.status_code
+def _raise_for(response: BaseHTTPResponse) -> None:
+    status = response.status
     if status in (200, 201, 204):
         return
     try:

@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from zoo import sqlite_rows
 from zoo.document_fields import MAXIMUM_VALUE, DocumentInvalid, spelling, value_at
 from zoo.documents import MAXIMUM_FACET_VALUES, SCORE, Fields, Page, Query, Scalar, Stored
 
@@ -36,8 +37,7 @@ class DeclaredCollection:
         self._single = [(path, path.split(".")) for path in fields.single]
         self._several = [(path, path.split(".")) for path in fields.several]
         columns = ", ".join(f'"{path}"' for path in fields.single)
-        marks = ", ".join("?" * (len(fields.single) + 2))
-        self._insert = f"INSERT INTO {self._table} (row, id{', ' if columns else ''}{columns}) VALUES ({marks})"
+        self._columns = ["row", "id", *(f'"{path}"' for path in fields.single)]
         self._select = f"SELECT {columns or 'NULL'} FROM {self._table} WHERE row = ?"
 
     # The tables.
@@ -84,8 +84,13 @@ class DeclaredCollection:
     # A document.
 
     def insert(self, connection: sqlite3.Connection, row: int, id: str, body: Mapping[str, Any]) -> None:
-        connection.execute(self._insert, (row, id, *self._cells(body)))
-        self._enter(connection, row, self._words(body))
+        self.insert_all(connection, [(row, id, body)])
+
+    def insert_all(self, connection: sqlite3.Connection, new: Sequence[tuple[int, str, Mapping[str, Any]]]) -> None:
+        """Index documents given as (row, id, body)."""
+        rows = [(row, id, *self._cells(body)) for row, id, body in new]
+        sqlite_rows.insert(connection, self._table, self._columns, rows)
+        self._enter(connection, [(row, *word) for row, _, body in new for word in self._words(body)])
 
     def update(
         self, connection: sqlite3.Connection, row: int, body: Mapping[str, Any], known: Mapping[str, Any] | None = None
@@ -108,19 +113,22 @@ class DeclaredCollection:
                 there = self._words(known)
             if gone := [(row, *word) for word in there - words]:
                 connection.executemany("DELETE FROM field WHERE row = ? AND path = ? AND word = ?", gone)
-            self._enter(connection, row, words - there)
+            self._enter(connection, [(row, *word) for word in words - there])
 
     def delete(self, connection: sqlite3.Connection, row: int) -> None:
         connection.execute(f"DELETE FROM {self._table} WHERE row = ?", (row,))
         connection.execute("DELETE FROM field WHERE row = ?", (row,))
 
-    def _enter(self, connection: sqlite3.Connection, row: int, words: set[tuple[str, str]]) -> None:
-        if words:
-            rows = [(row, path, word, self.collection) for path, word in words]
-            connection.executemany("INSERT INTO field (row, path, word, collection) VALUES (?, ?, ?, ?)", rows)
+    def _enter(self, connection: sqlite3.Connection, words: Sequence[tuple[int, str, str]]) -> None:
+        """Values of fields that may have several, given as (row, path, word)."""
+        rows = [(*word, self.collection) for word in words]
+        sqlite_rows.insert(connection, "field", ("row", "path", "word", "collection"), rows)
 
     def _cells(self, body: Mapping[str, Any]) -> list[Cell]:
-        return [_cell(path, value_at(body, steps)) for path, steps in self._single]
+        # Most fields lie at the top of a body.
+        return [
+            _cell(path, body.get(path) if len(steps) == 1 else value_at(body, steps)) for path, steps in self._single
+        ]
 
     def _words(self, body: Mapping[str, Any]) -> set[tuple[str, str]]:
         return self._words_at(body, self._several)
@@ -260,7 +268,7 @@ def _cell(path: str, value: Any) -> Cell:
 
 
 def _same(one: Cell, other: Cell) -> bool:
-    return one == other and isinstance(one, str) == isinstance(other, str)
+    return one is other or (one == other and isinstance(one, str) == isinstance(other, str))
 
 
 def _alike(value: str | int | float | bool) -> list[Cell]:

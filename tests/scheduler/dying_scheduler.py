@@ -33,7 +33,7 @@ from zoo.settings import Settings
 
 STEPS = {
     greenstalk.Client: ("put", "reserve", "reserve_job", "release", "delete", "bury", "kick_job"),
-    Connection: ("put_all",),
+    Connection: ("put_all", "exchange"),
     SqliteDocuments: ("write", "delete"),
     DiskBlobs: ("_receive", "_publish", "delete"),
 }

@@ -111,12 +111,18 @@ def test_the_connection_lost_between_reserve_job_and_release(
     uuid = parts.submit(estimate_seconds=30.0)
     worker = new_worker("w1")
     claim = worker.begin()
+    exchange = Connection.exchange
 
-    def cut() -> None:
-        raise ConnectionResetError
+    def cut(connection: Connection, *commands: bytes) -> Any:
+        """Of what is sent together only the beginning arrives."""
+        answers = exchange(connection, *commands[:1])
+        if commands[0].startswith(b"reserve-job"):
+            raise ConnectionResetError
+        return answers + exchange(connection, *commands[1:])
 
-    before(monkeypatch, greenstalk.Client, "release", cut)
+    monkeypatch.setattr(Connection, "exchange", cut)
     assert worker.say(contract.EXTEND, claim).status_code == 200
+    monkeypatch.setattr(Connection, "exchange", exchange)
     assert entry(parts, bare, uuid)["state"] == "ready"
     assert new_worker("w2").reserve() is None
     assert entry(parts, bare, uuid)["state"] == "delayed"
