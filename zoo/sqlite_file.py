@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from zoo.documents import DocumentsUnavailable
 from zoo.errors import ZooscopeError
 
 BUSY_SECONDS = 15.0
+BUSY_PAUSE_SECONDS = 0.0005
 CACHED_STATEMENTS = 256
 # Pages of the write-ahead log after which it is carried over into the file: what one commit in many waits for.
 CHECKPOINT_PAGES = 4000
@@ -136,14 +138,14 @@ class SqliteFile:
         with self._idle_lock:
             self._check_open()
         if self._writer is None:
-            self._writer = self._connect()
+            self._writer = self._connect(waits=False)
             self._synchronous = ""
         connection = self._writer
         wanted = "FULL" if any(write.lasting for write in batch) else "NORMAL"
         if wanted != self._synchronous:
             connection.execute(f"PRAGMA synchronous = {wanted}")
             self._synchronous = wanted
-        connection.execute("BEGIN IMMEDIATE")
+        self._begin(connection)
         try:
             for write in batch:
                 write.run(connection, alone=len(batch) == 1)
@@ -152,14 +154,29 @@ class SqliteFile:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
 
+    def _begin(self, connection: sqlite3.Connection) -> None:
+        """Begin to write as soon as no other process does: SQLite itself would soon look for that a few times a second
+        only.
+        """
+        deadline = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+                time.sleep(BUSY_PAUSE_SECONDS)
+            else:
+                return
+
     def _check_open(self) -> None:
         if self._closed:
             raise DocumentsUnavailable("The documents were closed.", "Try again in a moment.")
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self, waits: bool = True) -> sqlite3.Connection:
         connection = sqlite3.connect(
             self.file,
-            timeout=BUSY_SECONDS,
+            timeout=BUSY_SECONDS if waits else 0.0,
             isolation_level=None,
             check_same_thread=False,
             cached_statements=CACHED_STATEMENTS,
