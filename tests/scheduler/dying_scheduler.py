@@ -94,6 +94,9 @@ def call(scheduler: Scheduler, method: str, given: dict[str, Any]) -> None:
         "recover": maintenance.recover,
         "sweep": maintenance.sweep,
         "file": lambda: attempts.file(**given | {"stream": io.BytesIO(given["stream"].encode())}),
+        "result with a file": lambda: attempts.result(
+            **given | {"along": {name: text.encode() for name, text in given["along"].items()}}
+        ),
         "file of a cancelled job": lambda: attempts.file(**given | {"stream": CancelledOnTheWay(scheduler, given)}),
     }
     calls.get(method, lambda: getattr(attempts, method)(**given))()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import socket
+from base64 import b64encode
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -158,6 +159,14 @@ class Worker:
     def finish(self, claim: Claim, data: bytes = b"an overlay") -> TestResponse:
         assert self.upload(claim, "overlay.png", data).status_code == 200
         return self.result(claim, {"overlay.png": data})
+
+    def finish_along(self, claim: Claim, files: dict[str, bytes], **changes: Any) -> TestResponse:
+        """A result with its files in it; `changes` to what is said of each."""
+        named = [
+            {"name": name, "sha256": hashlib.sha256(data).hexdigest(), "data": b64encode(data).decode()} | changes
+            for name, data in files.items()
+        ]
+        return self.say(contract.RESULT, claim, files=named, summary={}, timings={})
 
     def finish_refused(self, claim: Claim) -> TestResponse:
         """A result of which no file was uploaded: refused for its lease before its files are looked at."""

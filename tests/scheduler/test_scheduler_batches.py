@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import greenstalk
@@ -12,12 +12,14 @@ from scheduler_parts import Parts, Worker
 
 from scheduler import contract
 from scheduler.connection import Connection, QueueDown, QueueFull
+from scheduler.jobs import handle_of
 from scheduler.limits import TooManyJobs
 from scheduler.queue import Handle, Put
 from scheduler.service import InputGone
 from zoo.disk import DiskFull
 from zoo.document_fields import DocumentInvalid
 from zoo.errors import ZooscopeError
+from zoo.identifiers import new_uuid
 from zoo.secrets import SERVICE_TOKEN, read_or_make_key
 
 
@@ -160,6 +162,38 @@ def test_a_full_binlog_is_told_as_such(parts: Parts, monkeypatch: pytest.MonkeyP
         monkeypatch.undo()
     assert outcomes[0] == 7
     assert isinstance(outcomes[1], QueueFull)
+
+
+def test_answers_with_data_arrive_in_pieces(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    pieces = [b"FOUND 3 ", b"5\r\na\r\nbc\r", b"\nNOT_", b"FOUND\r\nDELETED\r\n"]
+
+    class Told:
+        def sendall(self, data: bytes) -> None:
+            assert data == b"peek 3\r\npeek 4\r\ndelete 5\r\n"
+
+        def recv(self, size: int) -> bytes:
+            return pieces.pop(0)
+
+    with parts.scheduler._queue.connection() as connection:
+        monkeypatch.setattr(connection, "_socket", Told())
+        found, missing, deleted = connection.exchange(b"peek 3", b"peek 4", b"delete 5")
+        monkeypatch.undo()
+    assert (found.words, found.data) == ([b"FOUND", b"3", b"5"], b"a\r\nbc")
+    assert not missing.says(b"FOUND")
+    assert deleted.says(b"DELETED")
+    with pytest.raises(QueueDown):
+        deleted.says(b"RELEASED")
+
+
+def test_after_a_restart_an_entry_is_looked_at_before_anything_is_done_to_it(parts: Parts) -> None:
+    queue = parts.scheduler._queue
+    handle = handle_of(parts.job(parts.submit()))
+    assert handle is not None
+    before = replace(handle, broker="an earlier run")
+    assert not queue.delete(before, new_uuid())
+    assert not queue.delay_again(before, new_uuid(), 30.0, 5)
+    assert not queue.bury(before, new_uuid())
+    assert queue.peek(handle.job_id) is not None
 
 
 def test_a_refusal_does_not_cost_the_connection(parts: Parts) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -12,6 +13,7 @@ from scheduler_parts import Parts, Worker
 from scheduler import contract
 from scheduler.jobs import JobMissing
 from scheduler.service import InputGone, TooManyJobs
+from zoo.blobs import Blob
 
 NewWorker = Callable[[str], Worker]
 
@@ -154,6 +156,60 @@ def test_an_upload_cut_in_the_middle_leaves_nothing(parts: Parts, worker: Worker
     assert answer.status_code in (400, 422)
     assert stored(parts) == set()
     assert not list((parts.blobs.folder / "incoming").iterdir())
+
+
+def test_small_files_come_along_with_their_result_once(parts: Parts, worker: Worker) -> None:
+    uuid, files = parts.submit(), {"manifest.json": b"{}", "log.txt": b"a log"}
+    claim = worker.begin()
+    worker.upload(claim, "overlay.png", b"an overlay")
+    worker.upload(claim, "log.txt", b"another log, in whose place this one comes")
+    for _ in range(2):
+        assert worker.finish_along(claim, files).status_code == 200
+        job = parts.job(uuid)
+        assert job["state"] == "done"
+        assert job["result"]["files"] == [
+            {"name": "manifest.json", "sha256": sha256(b"{}"), "size": 2, "media_type": "application/json"},
+            {"name": "log.txt", "sha256": sha256(b"a log"), "size": 5, "media_type": "text/plain"},
+        ]
+        assert stored(parts) == {sha256(data) for data in files.values()}
+    assert worker.upload(claim, "objects.csv", b"too late").status_code == 410
+
+
+def test_what_comes_along_with_a_result_that_is_refused_does_not_stay(parts: Parts, new_worker: NewWorker) -> None:
+    slow, other = new_worker("slow"), new_worker("other")
+    parts.submit()
+    old = slow.begin()
+    new = other.begin()
+    assert slow.finish_along(old, {"manifest.json": b"late"}).status_code == 409
+    assert other.finish_along(new, {"passwords.txt": b"x"}).json["error"]["code"] == "bad-result-file"
+    assert other.finish_along(new, {"log.txt": b"x"}, data="no base64!").json["error"]["code"] == "bad-message"
+    assert other.finish_along(new, {"log.txt": b"x"}, data=7).json["error"]["code"] == "bad-message"
+    assert stored(parts) == set()
+    assert other.finish_along(new, {"log.txt": b"x"}, sha256="0" * 64).json["error"]["code"] == "bad-result"
+    parts.scheduler.cancel(new.uuid)
+    assert other.finish_along(new, {"log.txt": b"y"}).status_code == 410
+    assert stored(parts) == set()
+
+
+def test_a_lease_lost_while_files_that_came_along_are_stored_leaves_nothing(
+    parts: Parts, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zoo.blob_lock.REMOVER_SECONDS", 0.05)
+    uuid, put_bytes = parts.submit(), parts.blobs.put_bytes
+    claim = worker.begin()
+
+    def cancelled_meanwhile(data: bytes) -> Blob:
+        threads = [threading.Thread(target=parts.scheduler.cancel, args=(uuid,))]
+        threads[0].start()
+        threads[0].join()
+        return put_bytes(data)
+
+    monkeypatch.setattr(parts.blobs, "put_bytes", cancelled_meanwhile)
+    assert worker.finish_along(claim, {"manifest.json": b"{}"}).status_code == 410
+    monkeypatch.undo()
+    parts.scheduler.maintenance.sweep()
+    assert parts.job(uuid)["state"] == "cancelled"
+    assert stored(parts) == set()
 
 
 def test_a_lease_lost_during_an_upload_leaves_nothing(parts: Parts, worker: Worker) -> None:

@@ -259,6 +259,13 @@ def finishing(scene: Scene) -> dict[str, Any]:
     return given | {"files": files, "summary": {}, "timings": {}}
 
 
+def finishing_with_a_file(scene: Scene) -> dict[str, Any]:
+    """One file was uploaded, another one comes along in the place of an upload."""
+    given, text = finishing(scene), f"a log of {scene.number}"
+    files = [*given["files"], {"name": "log.txt", "sha256": hashlib.sha256(text.encode()).hexdigest()}]
+    return given | {"files": files, "along": {"log.txt": text}}
+
+
 def failing(scene: Scene) -> dict[str, Any]:
     given = running(scene)
     assert scene.claim is not None
@@ -324,6 +331,7 @@ OPERATIONS: dict[str, tuple[str, Callable[[Scene], dict[str, Any]], set[str]]] =
     "file again": ("file", uploading_again, {"done"}),
     "file whose lease is lost on the way": ("file of a cancelled job", uploading, {"cancelled", "done"}),
     "result": ("result", finishing, {"done"}),
+    "result with a file": ("result with a file", finishing_with_a_file, {"done"}),
     "fail": ("fail", failing, {"done"}),
     "fail again": ("fail", failing_again, {"failed"}),
     "fail for good": ("fail", failing_for_good, {"failed", "done"}),

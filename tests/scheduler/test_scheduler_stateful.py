@@ -229,22 +229,26 @@ class SchedulerMachine(RuleBasedStateMachine):
         ):
             self.model[lease[0]].files.setdefault(lease[1], {})[name] = data
 
-    @rule(lease=leases, replica=REPLICAS, fault=FAULTS)
-    def result(self, lease: tuple[str, str], replica: int, fault: Fault) -> None:
+    @rule(lease=leases, replica=REPLICAS, fault=FAULTS, with_file=st.booleans())
+    def result(self, lease: tuple[str, str], replica: int, fault: Fault, with_file: bool) -> None:
         seen = self.model[lease[0]]
-        files = seen.files.get(lease[1], {})
+        along = {"manifest.json": f"manifest of {lease[0]}".encode()} if with_file else {}
+        files = seen.files.get(lease[1], {}) | along
         if not files:
             return
         named = [{"name": name, "sha256": hashlib.sha256(data).hexdigest()} for name, data in files.items()]
         repeated = seen.state == "done" and seen.result == lease[1] and not seen.deleted
         answer = self.do(
-            replica, fault, lambda scheduler: scheduler.attempts.result(*lease, named, {"objects": 1}, {"inferring": 1})
+            replica,
+            fault,
+            lambda scheduler: scheduler.attempts.result(*lease, named, {"objects": 1}, {"inferring": 1}, along),
         )
         if not (seen.holds(lease[1]) or repeated):
             assert _refused(answer), answer
             return
         assert answer is None, answer
         if not repeated:
+            seen.files[lease[1]] = files
             seen.end_attempt("done")
             seen.result = lease[1]
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from plant import TOKEN, Plant, free_ports
@@ -97,6 +101,50 @@ def test_a_token_is_not_replaced_by_a_netrc_file(
     netrc.write_text("machine 127.0.0.1 login somebody password else\n")
     monkeypatch.setenv("NETRC", str(netrc))
     assert client.reserve(ReserveRequest("tester", timeout_seconds=0.1)) is None
+
+
+class ForwardingProxy(BaseHTTPRequestHandler):
+    """Sends on what it is asked for by its whole address, and keeps the addresses in `server.asked`."""
+
+    def do_POST(self) -> None:
+        self.server.asked.append(self.path)  # type: ignore[attr-defined]
+        where = urlsplit(self.path)
+        far = http.client.HTTPConnection(str(where.hostname), where.port or 80)
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        headers = {name: self.headers[name] for name in ("Authorization", "Content-Type")}
+        far.request("POST", where.path, body, headers)
+        answer = far.getresponse()
+        data = answer.read()
+        far.close()
+        self.send_response(answer.status)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing on stderr."""
+
+
+def test_a_proxy_named_in_the_environment_is_asked(
+    lasting_plant: Plant, claim: Claim, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with HTTPServer(("127.0.0.1", 0), ForwardingProxy) as proxy:
+        proxy.asked = []  # type: ignore[attr-defined]
+        serving = threading.Thread(target=proxy.serve_forever)
+        serving.start()
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.server_port}")
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        client = SchedulerClient(lasting_plant.server, TOKEN)
+        assert client.start(claim.uuid, claim.lease).seconds > 0
+        client.close()
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        beside = SchedulerClient(lasting_plant.server, TOKEN)
+        assert beside.extend(claim.uuid, claim.lease).seconds > 0
+        beside.close()
+        proxy.shutdown()
+        serving.join()
+    assert proxy.asked == [f"{lasting_plant.server}/scheduler/v1/jobs/{claim.uuid}/start"]  # type: ignore[attr-defined]
 
 
 def test_nobody_there() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from plant import TOKEN, Plant
 
-from scheduler.contract import RESULT_FILES, ReserveRequest
+from scheduler.contract import ALONG_FILE_BYTES, RESULT_FILES, ReserveRequest
 from worker.client import SchedulerClient, ServiceAway
 from worker.job_folder import JobFolder
 from worker.uploads import BadResult, Uploads
@@ -39,6 +39,33 @@ def test_files_sent_early_are_not_sent_again(plant: Plant, tmp_path: Path) -> No
     sent = uploads.finish(list(FILES))
     assert sent[0] == first[0]
     assert {file["name"]: file["size"] for file in sent} == {name: len(data) for name, data in FILES.items()}
+    client.close()
+
+
+def test_small_files_go_along_with_the_result_and_others_before_it(plant: Plant, tmp_path: Path) -> None:
+    client, job = begun(plant, tmp_path / "jobs")
+    (job.out / "labels.ome.tif").write_bytes(bytes(ALONG_FILE_BYTES + 1))
+    names = ["overlay.png", "labels.ome.tif", "objects.csv", "manifest.json"]
+    uploads = Uploads(client, job)
+    for name in names:
+        uploads.begin(name)
+    files = uploads.finish(names)
+    assert [("data" in file) for file in files] == [False, False, True, True]
+    client.result(job.uuid, job.lease, files, {}, {})
+    done = plant.job(job.uuid)
+    assert done["state"] == "done"
+    sent = {file["name"]: plant.blobs.read(file["sha256"]) for file in done["result"]["files"]}
+    assert sent == {name: (job.out / name).read_bytes() for name in names}
+    client.close()
+
+
+def test_no_more_goes_along_than_a_message_holds(plant: Plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    client, job = begun(plant, tmp_path / "jobs")
+    monkeypatch.setattr("worker.uploads.ALONG_BYTES", len(FILES["objects.csv"]) + 1)
+    files = Uploads(client, job).finish(["objects.csv", "manifest.json"])
+    assert [("data" in file) for file in files] == [True, False]
+    client.result(job.uuid, job.lease, files, {}, {})
+    assert plant.job(job.uuid)["state"] == "done"
     client.close()
 
 

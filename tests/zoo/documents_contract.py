@@ -217,6 +217,35 @@ class DocumentsContract:
         ]
         assert found == [0, 1, 0, 1, 1]
 
+    def test_of_many_writes_to_a_declared_collection_each_is_for_itself(self, documents: Documents) -> None:
+        documents.declare("tasks", Fields(single=("state", "n"), several=("tags",), orders=(("state", "n"),)))
+        first = [Write(f"t{n}", {"state": "queued", "n": n, "tags": ["a", f"b{n % 3}"]}) for n in range(77)]
+        stored = documents.write("tasks", first)
+        assert [one.id for one in stored if isinstance(one, Stored)] == [one.id for one in first]
+        moved = documents.replace("tasks", "t5", {"state": "held", "n": 5}, _revision(stored[5]))
+        documents.delete("tasks", "t6")
+        again = [
+            Write(one.id, {"state": "done", "n": n, "tags": ["c"]}, _revision(stored[n]), one.body)
+            for n, one in enumerate(first[:10])
+        ]
+        outcomes = documents.write("tasks", [*again, Write("t11", {}), Write("new", {"state": "queued"})])
+        kinds = [type(one) for one in outcomes]
+        assert kinds == [*[Stored] * 5, RevisionConflict, DocumentMissing, *[Stored] * 3, DocumentExists, Stored]
+        assert [one for one in outcomes if isinstance(one, Stored)] == [
+            documents.get("tasks", one.id) for one in outcomes if isinstance(one, Stored)
+        ]
+        assert documents.get("tasks", "t5") == moved
+
+        def total(field: str, value: str) -> int:
+            return documents.search("tasks", Query(filters={field: [value]}, size=0)).total
+
+        assert {state: total("state", state) for state in ("queued", "held", "done")} == {
+            "queued": 68, "held": 1, "done": 8,
+        }  # fmt: skip
+        assert {tag: total("tags", tag) for tag in ("a", "b0", "c")} == {"a": 67, "b0": 22, "c": 8}
+        ordered = documents.search("tasks", Query(filters={"state": ["done"]}, sort="n", descending=False)).items
+        assert [one.body["n"] for one in ordered] == [0, 1, 2, 3, 4, 7, 8, 9]
+
     def test_one_write_that_no_engine_can_hold_keeps_all_from_being_written(self, documents: Documents) -> None:
         documents.declare("tasks", Fields(single=("state",), several=("tags",), orders=(("state",),)))
         for wrong in ({"state": math.nan}, {"state": ["a list"]}):
@@ -478,3 +507,8 @@ class DocumentsContract:
         page = models.search("things", Query(text="nuclei", facets=["tags"]))
         assert (ids(page), page.facets) == (["other"], {"tags": {"em": 1}})
         assert models.search("models", Query(text="nuclei")).total == 2
+
+
+def _revision(outcome: object) -> str:
+    assert isinstance(outcome, Stored)
+    return outcome.revision

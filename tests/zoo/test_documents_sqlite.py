@@ -14,6 +14,7 @@ from documents_contract import MODELS, DocumentsContract, ids
 
 from zoo.documents import DocumentMissing, DocumentsUnavailable, Query
 from zoo.documents_sqlite import SqliteDocuments
+from zoo.sqlite_file import BUSY_PAUSE_SECONDS
 
 # Waits for the starting shot, tries one compare-and-set, and says how it went.
 RACER = """
@@ -89,6 +90,27 @@ class TestSqliteDocuments(DocumentsContract):
         for process in starting:
             output, errors = process.communicate("")
             assert (output, errors, process.returncode) == ("ready\n", "", 0)
+
+    def test_a_write_waits_for_that_of_another_process_and_not_for_ever(
+        self, documents: SqliteDocuments, file: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        other = sqlite3.connect(file, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        pauses: list[float] = []
+
+        def let_go(seconds: float) -> None:
+            pauses.append(seconds)
+            other.execute("COMMIT")
+
+        monkeypatch.setattr("zoo.sqlite_file.time.sleep", let_go)
+        documents.create("things", "a", {"n": 1})
+        assert pauses == [BUSY_PAUSE_SECONDS]
+        other.execute("BEGIN IMMEDIATE")
+        monkeypatch.setattr("zoo.sqlite_file.BUSY_SECONDS", -1.0)
+        with pytest.raises(DocumentsUnavailable, match="locked"):
+            documents.create("things", "b", {"n": 1})
+        other.close()
+        documents.create("things", "b", {"n": 1})
 
     def test_a_killed_writer_leaves_the_file_whole(self, models: SqliteDocuments, file: Path) -> None:
         script = RACER.replace('print("won", flush=True)', "import os; os.kill(os.getpid(), 9)")
