@@ -168,7 +168,7 @@ class ReserveRequest:
 
     def told(self) -> dict[str, Any]:
         """What it tells of the worker, with lists for tuples, as it is written down."""
-        facts = {name: list(one) if isinstance(one, tuple) else one for name, one in asdict(self.facts).items()}
+        facts = {name: list(one) if isinstance(one, tuple) else one for name, one in vars(self.facts).items()}
         return facts | {"kinds": list(self.capabilities), "models": list(self.warm_models), "device": self.device}
 
 
@@ -213,7 +213,7 @@ class Claim:
     source: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return dict(vars(self))
 
     @classmethod
     def from_json(cls, body: dict[str, Any]) -> Claim:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 from urllib.parse import unquote_to_bytes, urlsplit
 
@@ -90,6 +91,7 @@ def check_same_site(request: Request) -> None:
         raise CrossSite("Another site asked for this change.", "Open Zooscope itself and try there.")
 
 
+@functools.lru_cache(maxsize=256)
 def _is_loopback(name: str) -> bool:
     if name == "localhost" or name.endswith(".localhost"):
         return True
