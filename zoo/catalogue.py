@@ -25,6 +25,7 @@ from zoo.documents import (
     Scalar,
 )
 from zoo.errors import UserError
+from zoo.hdf5_file import NotLookedAt
 from zoo.identifiers import check_slug, check_version
 from zoo.package_safety import check_contents
 from zoo.packages import ModelPackage, PackageInvalid, file_sha256, from_document, read_package, to_document
@@ -164,7 +165,7 @@ class Catalogue:
                 if not self._is_published(file_sha256(path)):
                     self.publish(path)
                     published += 1
-            except UserError as error:
+            except (UserError, NotLookedAt) as error:
                 log.error("The seed package %s was left out: %s %s", path.name, error.message, error.hint)
         return published
 

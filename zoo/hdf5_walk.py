@@ -1,4 +1,5 @@
-"""Run by `zoo/hdf5_file.py` in a process of its own: walks a file and prints `{"reason": ...}`, empty if harmless.
+"""Run by `zoo/hdf5_file.py` in a process of its own: walks a file and prints "begun" and then
+`{"reason": ...}`, empty if harmless.
 
 Links are looked at before they are followed, and `visititems`, which follows them, is never called.
 """
@@ -72,6 +73,8 @@ def limit() -> None:
 
 def main() -> None:
     limit()
+    # All that is needed is there; what goes wrong from here on is the file's fault.
+    print("begun", flush=True)
     with h5py.File(sys.argv[1], "r", locking=False) as file:
         print(json.dumps({"reason": walk(file)}))
 

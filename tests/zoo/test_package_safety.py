@@ -6,6 +6,7 @@ import copy
 import io
 import json
 import pickle
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from example_package import make_package
 from onnx import TensorProto, helper
 
 import zooscope
-from zoo.hdf5_file import check_hdf5
+from zoo.hdf5_file import NotLookedAt, check_hdf5
 from zoo.keras_file import check_config, check_keras_file
 from zoo.npy_file import check_npy
 from zoo.onnx_file import check_onnx
@@ -163,6 +164,21 @@ def test_42_damaged_hdf5(tmp_path: Path, keep: int) -> None:
     path = tmp_path / "weights.h5"
     path.write_bytes(weights_file()[:keep])
     with pytest.raises(PackageInvalid, match="damaged"):
+        check_hdf5(path)
+
+
+def test_weights_that_nobody_can_look_at_are_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "weights.h5"
+    path.write_bytes(weights_file())
+    check_hdf5(path)
+    bare = tmp_path / "python"
+    # Without the packages of this one.
+    bare.write_text(f'#!/bin/sh\nexec "{sys.executable}" -S "$@"\n')
+    bare.chmod(0o755)
+    monkeypatch.setattr("zoo.hdf5_file.sys.executable", str(bare))
+    with pytest.raises(NotLookedAt):
         check_hdf5(path)
 
 
