@@ -120,6 +120,8 @@ class Claims:
         None when there is nothing to do for it now. Settles the entry.
         """
         uuid = job.id
+        # What is decided without being written must be decided by what is true now.
+        known = job if job.body["state"] == "queued" and job.body["lease"] is None else None
         outcome = _Outcome()
 
         def open_lease(body: Body) -> bool | None:
@@ -151,7 +153,7 @@ class Claims:
 
         try:
             with self._limits.claiming:
-                body = self._jobs.change(uuid, open_lease, job).body
+                body = self._jobs.change(uuid, open_lease, known).body
         except JobMissing:
             outcome.what = "over"
         else:

@@ -37,7 +37,9 @@ EXTEND = "/jobs/{uuid}/extend"  # POST {lease} -> {lease_until, ert_seconds}
 PROGRESS = "/jobs/{uuid}/progress"  # POST {lease, progress: Progress} -> {} ; 410 tells a worker to stop
 LOG = "/jobs/{uuid}/log"  # POST {lease, sequence, text} -> {} ; the same sequence twice is kept once
 FILE = "/jobs/{uuid}/files/{name}"  # PUT raw bytes, ?lease=&sha256= -> {sha256, size}
-RESULT = "/jobs/{uuid}/result"  # POST {lease, files: [{name, sha256, size, media_type}], summary, timings} -> {}
+# POST {lease, files: [{name, sha256, size, media_type}], summary, timings} -> {}; a file that was not uploaded before has
+# `data`, its bytes as base64
+RESULT = "/jobs/{uuid}/result"
 FAIL = "/jobs/{uuid}/fail"  # POST {lease, code, message, hint, retry} -> {state}
 RELEASE = "/jobs/{uuid}/release"  # POST {lease} -> {} ; hands the job back at once, the attempt does not count
 BLOB = "/blobs/{sha256}"  # GET -> raw bytes of a job's input or model package
@@ -110,8 +112,7 @@ ALIVE_SECONDS = 15.0
 # The file that is shown as soon as it has arrived, while the rest of the result is still being made.
 SHOWN_EARLY = "overlay.png"
 
-# Files so small come along with the result itself, as base64 in the field `data` of what names them, instead of in
-# requests of their own; a result carries so much of them.
+# Files so small go along with the result itself instead of in requests of their own; a result carries so much of them.
 ALONG_FILE_BYTES, ALONG_BYTES = 16 * 2**10, 128 * 2**10
 
 # How many jobs one request may submit.

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from scheduler.contract import name_in_token
 from worker.cards import Pool, devices_for, list_cards, worker_commands
+from worker.connections import is_address
 from worker.supervisor import Supervisor
 from zoo import log_lines
 from zoo.errors import UserError
@@ -86,7 +87,7 @@ def main(settings: Settings, name: str, server: str, token: str, device: str) ->
         raise BadWorkerName(f"{name!r} cannot be a worker's name.", "Use lower-case letters, digits and hyphens.")
     if not DEVICES.fullmatch(device):
         raise BadDevice(f"There is no device {device!r}.", "Use cpu, gpu:0, gpu:1, ..., or auto.")
-    if not server.startswith(("http://", "https://")):
+    if not is_address(server):
         raise NoServer(f"{server!r} is not the address of a service.", "Give --server http://host:port.")
     os.umask(0o077)
     log_lines.begin(name if name.startswith("worker") else f"worker {name}", settings.log_format)

@@ -12,10 +12,20 @@ from typing import BinaryIO
 
 from requests import Request, Session
 from requests.adapters import HTTPAdapter
+from requests.exceptions import RequestException
 from requests.utils import select_proxy
 from urllib3 import BaseHTTPResponse, HTTPConnectionPool, Timeout
 
 KEPT_ALIVE = 8
+
+
+def is_address(server: str) -> bool:
+    """Whether there can be a server at this URL."""
+    try:
+        request = Request("GET", server).prepare()
+    except RequestException:
+        return False
+    return str(request.url).startswith(("http://", "https://"))
 
 
 class Connections:

@@ -28,6 +28,9 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
     [
         ("../up", "http://127.0.0.1:1", "cpu", "bad-worker-name"),
         ("one", "ftp://127.0.0.1", "cpu", "no-server"),
+        ("one", "127.0.0.1:8000", "cpu", "no-server"),
+        ("one", "http://", "cpu", "no-server"),
+        ("one", "http://host:port", "cpu", "no-server"),
         ("one", "http://127.0.0.1:1", "tpu", "bad-device"),
     ],
 )
