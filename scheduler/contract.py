@@ -37,8 +37,8 @@ EXTEND = "/jobs/{uuid}/extend"  # POST {lease} -> {lease_until, ert_seconds}
 PROGRESS = "/jobs/{uuid}/progress"  # POST {lease, progress: Progress} -> {} ; 410 tells a worker to stop
 LOG = "/jobs/{uuid}/log"  # POST {lease, sequence, text} -> {} ; the same sequence twice is kept once
 FILE = "/jobs/{uuid}/files/{name}"  # PUT raw bytes, ?lease=&sha256= -> {sha256, size}
-# POST {lease, files: [{name, sha256, size, media_type}], summary, timings} -> {}; a file that was not uploaded before has
-# `data`, its bytes as base64
+# POST {lease, files: [{name, sha256, size, media_type}], summary, timings} -> {}; a file that was not uploaded before
+# has `data`, its bytes as base64
 RESULT = "/jobs/{uuid}/result"
 FAIL = "/jobs/{uuid}/fail"  # POST {lease, code, message, hint, retry} -> {state}
 RELEASE = "/jobs/{uuid}/release"  # POST {lease} -> {} ; hands the job back at once, the attempt does not count
