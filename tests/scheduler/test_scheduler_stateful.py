@@ -219,7 +219,7 @@ class SchedulerMachine(RuleBasedStateMachine):
     def report(self, lease: tuple[str, str], what: str, replica: int, fault: Fault) -> None:
         getattr(self, what)(lease, replica, fault)
 
-    @rule(lease=leases, replica=REPLICAS, fault=FAULTS, name=st.sampled_from(["overlay.png", "objects.csv"]))
+    @rule(lease=leases, replica=REPLICAS, fault=FAULTS, name=st.sampled_from(["overlay.png", "log.txt"]))
     def file(self, lease: tuple[str, str], replica: int, fault: Fault, name: str) -> None:
         # Another attempt's upload may well have the same bytes.
         data = f"{name} of {lease[0]}".encode()
@@ -406,7 +406,7 @@ class SchedulerMachine(RuleBasedStateMachine):
                 idle = 0
                 self.start(lease, 0, NO_FAULT)
                 self.file(lease, 0, NO_FAULT, "overlay.png")
-                self.result(lease, 0, NO_FAULT)
+                self.result(lease, 0, NO_FAULT, True)
             else:
                 idle += 1
                 assert idle < PATIENCE, "a job is lost"
