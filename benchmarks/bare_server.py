@@ -1,7 +1,12 @@
-"""The web server and Flask alone: reads a JSON body and answers as long a one as a submission gets, doing nothing."""
+"""The web server and Flask alone: reads a JSON body and answers what a submission was answered, doing nothing.
+
+That answer is `answer.json` in its data folder.
+"""
 
 from __future__ import annotations
 
+import argparse
+import json
 import sys
 from typing import Any
 
@@ -10,28 +15,23 @@ from flask import Flask, jsonify, request
 from web.serve import Server
 from zoo.settings import read_settings
 
-# The answer to a submission, as it is sent by POST /answer.
-ANSWER: dict[str, Any] = {}
+ANSWER = "answer.json"
 
 
 class BareServer(Server):
     def load(self) -> Flask:
         app = Flask("bare")
+        answer = json.loads((self.settings.data / ANSWER).read_bytes())
         app.json.sort_keys = False  # type: ignore[attr-defined]
 
         @app.get("/healthz")
         def healthz() -> Any:
             return jsonify({"ok": True})
 
-        @app.post("/answer")
-        def remember() -> Any:
-            ANSWER.update(request.get_json())
-            return jsonify({}), 201
-
         @app.post("/jobs")
         def jobs() -> Any:
             request.get_json()
-            return jsonify(ANSWER), 201
+            return jsonify(answer), 201
 
         app.extensions["zooscope"] = _Parts()
         return app
@@ -48,5 +48,8 @@ class _Parts:
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.bare_server", description=__doc__)
+    parser.add_argument("--fd", type=int, help="number of an inherited listening socket")
+    listener = parser.parse_args().fd
     sys.argv = sys.argv[:1]
-    BareServer(read_settings()).run()
+    BareServer(read_settings(), listener).run()

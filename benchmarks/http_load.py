@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 ANSWER_SECONDS = 60.0
+ANSWER_BYTES = 1 << 20
+LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -45,11 +48,10 @@ def load(url: str, requests_of: list[list[bytes]], expected: bytes = b"201") -> 
         with socket.create_connection((where.hostname or "", where.port or 80), timeout=ANSWER_SECONDS) as connection:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             ready.wait()
-            answers = connection.makefile("rb")
             for request in requests:
                 started = time.perf_counter()
                 connection.sendall(request)
-                status, answer = _read(answers.readline, answers.read)
+                status, answer = _read(connection)
                 mine.append(time.perf_counter() - started)
                 if status != expected:
                     wrong.append(status + b" " + answer[:300])
@@ -70,10 +72,18 @@ def load(url: str, requests_of: list[list[bytes]], expected: bytes = b"201") -> 
     return Load(len(taken) / whole, sorted(taken), last[0])
 
 
-def _read(line: Callable[[], bytes], read: Callable[[int], bytes]) -> tuple[bytes, bytes]:
-    status, length = line().split(b" ", 2)[1], 0
-    while (header := line()) not in (b"\r\n", b""):
-        name, _, value = header.partition(b":")
-        if name.lower() == b"content-length":
-            length = int(value)
-    return status, read(length)
+def _read(connection: socket.socket) -> tuple[bytes, bytes]:
+    """Status and body of the next answer, which is all that comes."""
+    head, end, body = connection.recv(ANSWER_BYTES).partition(b"\r\n\r\n")
+    while not end:
+        head, end, body = (head + _more(connection)).partition(b"\r\n\r\n")
+    length = LENGTH.search(head)
+    while length and len(body) < int(length[1]):
+        body += _more(connection)
+    return head.split(b" ", 2)[1], body
+
+
+def _more(connection: socket.socket) -> bytes:
+    if not (more := connection.recv(ANSWER_BYTES)):
+        raise ConnectionError("the server hung up")
+    return more

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import requests
 
 from benchmarks.service import free_port
@@ -28,6 +29,7 @@ from scheduler.fairness import base
 from scheduler.job_fields import FIELDS
 from scheduler.jobs import COLLECTION, JobRequest, new_body
 from scheduler.tokens import Tokens
+from web.up import listen
 from worker.client import SchedulerClient
 from zoo.blobs import DiskBlobs
 from zoo.documents import Write
@@ -38,7 +40,7 @@ from zoo.settings import Settings
 
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
-RETRY_SECONDS = 0.05
+ASK_SECONDS = 1.0
 OWNERS = 1000
 BATCH = 500
 
@@ -139,8 +141,8 @@ def _put(bare: socket.socket, answers: Any, bodies: list[dict[str, Any]], tokens
 
 
 @contextlib.contextmanager
-def plant(threads: int = 16, **changes: Any) -> Iterator[Plant]:
-    """The service on a data folder of its own; the block begins when it answers."""
+def plant(threads: int = 16, replicas: int = 1, **changes: Any) -> Iterator[Plant]:
+    """The service on a data folder of its own; the block begins when it answers. `threads` is that of each replica."""
     with tempfile.TemporaryDirectory(prefix="zooscope-bench-") as name:
         values = {
             "data": Path(name),
@@ -155,7 +157,7 @@ def plant(threads: int = 16, **changes: Any) -> Iterator[Plant]:
         }
         settings = Settings(**(values | changes))
         broker = start_beanstalkd(settings, int(settings.beanstalkd.rpartition(":")[2]))
-        server = Server(settings)
+        server = Server(settings, replicas=replicas)
         try:
             server.start()
             blobs = DiskBlobs(settings.blobs_folder)
@@ -167,13 +169,17 @@ def plant(threads: int = 16, **changes: Any) -> Iterator[Plant]:
 
 
 class Server:
-    """A web server with these settings in a process of its own; its messages go to a file in the data folder."""
+    """Web servers with these settings in processes of their own, side by side on one socket, as `zooscope up` starts
+    them; their messages go to a file in the data folder.
+    """
 
-    def __init__(self, settings: Settings, module: str = "web.serve") -> None:
+    def __init__(self, settings: Settings, module: str = "web.serve", replicas: int = 1) -> None:
         self.url = f"http://127.0.0.1:{settings.port}"
         self._settings = settings
         self._module = module
-        self._process: subprocess.Popen[bytes] | None = None
+        self._replicas = replicas
+        self._socket: socket.socket | None = None
+        self._processes: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> Server:
         self.start()
@@ -183,33 +189,61 @@ class Server:
         self.stop()
 
     def start(self) -> None:
-        """Start it and wait until it answers."""
+        """Start them, one after another, each until it answers."""
+        self._socket = self._socket or listen("127.0.0.1", self._settings.port)
+        for _ in range(self._replicas):
+            # Those that are there already are stopped meanwhile, because any of them might answer.
+            others = [one for process in self._processes for one in _family(process)]
+            for one in others:
+                one.suspend()
+            self._processes.append(self._started(self._socket.fileno()))
+            self._wait_for(self._processes[-1])
+            for one in others:
+                one.resume()
+
+    def _started(self, descriptor: int) -> subprocess.Popen[bytes]:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ZOOSCOPE_")}
         with (self._settings.data / "server.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", self._module],
+            return subprocess.Popen(
+                [sys.executable, "-m", self._module, "--fd", str(descriptor)],
                 stdout=log,
                 stderr=log,
                 env=environment | self._settings.environment(),
+                pass_fds=[descriptor],
             )
+
+    def _wait_for(self, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline and self._process.poll() is None:
-            with contextlib.suppress(requests.ConnectionError):
-                if requests.get(f"{self.url}/healthz", timeout=START_SECONDS).ok:
+        while time.monotonic() < deadline and process.poll() is None:
+            with contextlib.suppress(requests.RequestException):
+                if requests.get(f"{self.url}/healthz", timeout=ASK_SECONDS).ok:
                     return
-            time.sleep(RETRY_SECONDS)
         raise RuntimeError(f"the server does not answer: {(self._settings.data / 'server.log').read_text()[-2000:]}")
 
     def stop(self) -> None:
-        if self._process is None:
-            return
-        self._process.send_signal(signal.SIGTERM)
-        try:
-            self._process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.kill()
+        for process in self._processes:
+            process.send_signal(signal.SIGTERM)
+        for process in self._processes:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(STOP_SECONDS)
+        self.kill()
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
 
     def kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
+        """Kill them, and wait until they are gone: what they leave answers no more."""
+        family = [one for process in self._processes for one in _family(process)]
+        for process in self._processes:
+            process.kill()
+            process.wait()
+        psutil.wait_procs(family, STOP_SECONDS)
+        self._processes = []
+
+
+def _family(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    """The process and those it started; none when it has ended."""
+    if process.poll() is not None:
+        return []
+    parent = psutil.Process(process.pid)
+    return [parent, *parent.children(recursive=True)]

@@ -1,9 +1,9 @@
 """Submissions a second through the HTTP API, beside the HTTP server alone, bare beanstalkd, and the disk.
 
-The server has four threads. The API of services names a region that is stored already, one job or a list of them in a
-request; the public one of browsers cuts it out of an uploaded image and stores it, a different one each time. The HTTP
-server alone reads the same body and answers the same, and does nothing. beanstalkd alone is given the same entries by
-as many connections, on the same disk.
+There are four threads, in one process or in two replicas on one socket. The API of services names a region that is
+stored already, one job or a list of them in a request; the public one of browsers cuts it out of an uploaded image and
+stores it, a different one each time. The HTTP server alone reads the same body and answers the same, and does nothing.
+beanstalkd alone is given the same entries by as many connections, on the same disk.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import numpy as np
 import requests
 from PIL import Image
 
+from benchmarks.bare_server import ANSWER
 from benchmarks.http_load import Load, load, request_bytes
 from benchmarks.pictures import MODEL, SEEDS
 from benchmarks.queue_plant import Plant, Server, plant
@@ -33,6 +34,7 @@ from zoo.settings import Settings
 
 BARE = "benchmarks.bare_server"
 THREADS, CONNECTIONS = 4, 8
+REPLICAS = (1, 2)
 BATCH = 50
 GOAL = 1000.0
 ROUNDS = 3
@@ -40,10 +42,11 @@ SIDE, REGION = 256, 64
 QUEUED = (10, 1000, 100_000)
 
 
-def service_api(site: Plant, count: int) -> Load:
+def service_api(site: Plant, count: int, connections: int = CONNECTIONS) -> Load:
     url = f"{site.url}/scheduler/v1/jobs"
     bodies = [json.dumps(site.request(f"visitor{number}")).encode() for number in range(count)]
-    return load(url, _shared([request_bytes(url, "POST", site.service_headers, body) for body in bodies]))
+    asked = [request_bytes(url, "POST", site.service_headers, body) for body in bodies]
+    return load(url, _shared(asked, connections))
 
 
 def batches(site: Plant, count: int) -> Load:
@@ -79,16 +82,14 @@ def _picture() -> bytes:
     return out.getvalue()
 
 
-def http_alone(site: Plant, url: str, count: int, answer: bytes) -> Load:
-    """The bare server at `url`, which is told what to answer."""
-    requests.post(f"{url}/answer", data=answer, headers={"Content-Type": "application/json"}, timeout=60)
+def http_alone(site: Plant, url: str, count: int) -> Load:
     body = json.dumps(site.request("visitor")).encode()
     asked = request_bytes(f"{url}/jobs", "POST", site.service_headers, body)
     return load(f"{url}/jobs", _shared([asked] * count))
 
 
-def _shared(requests: list[bytes]) -> list[list[bytes]]:
-    return [requests[number::CONNECTIONS] for number in range(CONNECTIONS)]
+def _shared(requests: list[bytes], connections: int = CONNECTIONS) -> list[list[bytes]]:
+    return [requests[number::connections] for number in range(connections)]
 
 
 def bare_puts(count: int, sync_ms: int) -> float:
@@ -131,39 +132,52 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.queue_throughput", description=__doc__)
     parser.add_argument("--count", type=int, default=4000, help="submissions of each kind (default: 4000)")
     parser.add_argument("--queued", type=int, nargs="*", default=list(QUEUED), help="jobs that wait already")
+    parser.add_argument("--replicas", type=int, nargs="*", default=list(REPLICAS), help="web servers side by side")
     parser.add_argument("--quick", action="store_true", help="a smoke test of a few seconds")
     arguments = parser.parse_args()
     count, queued = (96, [10]) if arguments.quick else (arguments.count, arguments.queued)
-    seeds = tempfile.TemporaryDirectory(prefix="zooscope-bench-")
-    (Path(seeds.name) / f"{MODEL}.zip").symlink_to(SEEDS / f"{MODEL}.zip")
+    with tempfile.TemporaryDirectory(prefix="zooscope-bench-") as name:
+        (Path(name) / f"{MODEL}.zip").symlink_to(SEEDS / f"{MODEL}.zip")
+        for replicas in arguments.replicas:
+            with plant(THREADS // replicas, replicas, seed_folder=Path(name)) as site:
+                rows, alone = _measured(site, replicas, count, queued)
+            bar = min(GOAL, alone)
+            print_table(f"Submissions, {replicas} x {THREADS // replicas} threads, {os.cpu_count()} cores; "
+                        f"at least {bar:,.0f} /s", rows)  # fmt: skip
+    print_table("Alone", [
+        ("beanstalkd, log synced every 50 ms", f"{bare_puts(count, 50):,.0f} /s", ""),
+        ("beanstalkd, log synced with every put", f"{bare_puts(count // 4, 0):,.0f} /s", ""),
+        ("the disk, one sync after another", f"{disk_syncs(count // 4):,.0f} /s", ""),
+    ])  # fmt: skip
+
+
+def _measured(site: Plant, replicas: int, count: int, queued: list[int]) -> tuple[list[tuple[str, str, str]], float]:
+    """Rows of a table, and how many requests a second the HTTP server alone answered at last."""
     rows: list[tuple[str, str, str]] = []
-    with seeds, plant(THREADS, seed_folder=Path(seeds.name)) as site:
-        with Server(site.settings.replace(port=free_port()), BARE) as bare:
-            answer, there = service_api(site, count // 4).last_answer, 0
-            for number in queued:
-                site.fill(max(0, number - there))
-                there = max(number, there)
-                # In turn, because a machine is not equally quick all the time.
-                rounds = [
-                    (
-                        service_api(site, count // ROUNDS),
-                        batches(site, max(BATCH, count // ROUNDS)),
-                        http_alone(site, bare.url, count // ROUNDS, answer),
-                    )
-                    for _ in range(ROUNDS)
-                ]
-                ours, listed, alone = (_middle([one[which] for one in rounds]) for which in range(3))
-                rows.append(_row(f"POST /scheduler/v1/jobs, a job each, {there:,} queued before", ours))
-                rows.append(_row(f"POST /scheduler/v1/jobs/batch, {BATCH} jobs each", listed))
-                rows.append(_row("  the HTTP server alone, the same answer, in turn", alone))
-                there += count + max(ROUNDS * BATCH, count)
-        rows.append(_row(f"POST /api/v1/jobs, {REGION} x {REGION} pixels of a PNG", public_api(site, count // 4)))
-    rows.append(("beanstalkd alone, log synced every 50 ms", f"{bare_puts(count, 50):,.0f} /s", ""))
-    rows.append(("beanstalkd alone, log synced with every put", f"{bare_puts(count // 4, 0):,.0f} /s", ""))
-    rows.append(("the disk alone, one sync after another", f"{disk_syncs(count // 4):,.0f} /s", ""))
-    bar = min(GOAL, alone.per_second)
-    print_table(f"Submissions, {THREADS} threads, {CONNECTIONS} connections, {os.cpu_count()} cores; "
-                f"at least {bar:,.0f} /s", rows)  # fmt: skip
+    (site.settings.data / ANSWER).write_bytes(service_api(site, CONNECTIONS).last_answer)
+    there, each = CONNECTIONS, count // ROUNDS
+    with Server(site.settings.replace(port=free_port()), BARE, replicas) as bare:
+        for number in queued:
+            site.fill(max(0, number - there))
+            there = max(number, there)
+            # In turn, because a machine is not equally quick all the time.
+            rounds = [
+                (
+                    service_api(site, each),
+                    service_api(site, each, THREADS),
+                    batches(site, max(BATCH, each)),
+                    http_alone(site, bare.url, each),
+                )
+                for _ in range(ROUNDS)
+            ]
+            ours, few, listed, alone = (_middle([one[which] for one in rounds]) for which in range(4))
+            rows.append(_row(f"POST /scheduler/v1/jobs, a job each, {there:,} queued before", ours))
+            rows.append(_row(f"  from {THREADS} connections rather than {CONNECTIONS}", few))
+            rows.append(_row(f"POST /scheduler/v1/jobs/batch, {BATCH} jobs each", listed))
+            rows.append(_row("  the HTTP server alone, the same answer, in turn", alone))
+            there += 2 * count + max(ROUNDS * BATCH, count)
+    rows.append(_row(f"POST /api/v1/jobs, {REGION} x {REGION} pixels of a PNG", public_api(site, count // 4)))
+    return rows, alone.per_second
 
 
 def _middle(loads: list[Load]) -> Load:

@@ -1,17 +1,19 @@
 """Accepting jobs: limits, turns, documents, queue entries; for all who submit at the same time together.
 
-First the document, then the entry: a crash in between leaves a job that maintenance queues, and never an entry without
-a job. Limits and turns count what is accepted earlier in the same group.
+First the entries, which wait; then the documents, which say where their entries lie, in one transaction; then the
+entries need not wait any more. A crash in between leaves entries that are handed out late: those without a job are
+deleted by the claim that meets them. Limits and turns count what is accepted earlier in the same group.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from scheduler.clock import now
-from scheduler.entering import put_entries
+from scheduler.entering import hand_out, put_waiting, take_back
 from scheduler.fairness import last_turn, next_priority, turn_served
 from scheduler.jobs import Body, JobRequest, Jobs, new_body
 from scheduler.limits import Limits
@@ -19,8 +21,10 @@ from scheduler.queue import Queue
 from scheduler.together import Together
 from scheduler.tokens import Tokens
 from zoo.document_fields import DocumentInvalid
-from zoo.documents import RevisionConflict, Stored
+from zoo.documents import Stored
 from zoo.errors import UserError, ZooscopeError
+
+Done = TypeVar("Done")
 
 
 @dataclass(frozen=True)
@@ -65,22 +69,31 @@ class Accepting:
         return self._together.do(drafts)
 
     def _accept(self, drafts: Sequence[Draft]) -> list[Stored | ZooscopeError]:
-        outcomes = self._store(drafts)
-        entered = iter(self._enter([one for one in outcomes if isinstance(one, Stored)]))
-        return [next(entered) if isinstance(outcome, Stored) else outcome for outcome in outcomes]
+        waiting = _each(self._bodies(drafts), lambda bodies: put_waiting(self._queue, self._tokens, bodies))
+        try:
+            stored = _each(waiting, self._stored)
+        except ZooscopeError:
+            take_back(self._queue, [one for one in waiting if not isinstance(one, ZooscopeError)])
+            raise
+        hand_out(self._queue, stored)
+        return stored
 
-    def _store(self, drafts: Sequence[Draft]) -> list[Stored | ZooscopeError]:
-        """A document for each that is within the limits."""
-        group, bodies = _Group(), []
-        outcomes: list[Stored | ZooscopeError | None] = []
+    def _bodies(self, drafts: Sequence[Draft]) -> list[Body | ZooscopeError]:
+        """The document to be of each that is within the limits."""
+        group = _Group()
+        outcomes: list[Body | ZooscopeError] = []
         for draft in drafts:
             try:
-                bodies.append(self._body(draft, group))
-                outcomes.append(None)
+                outcomes.append(self._body(draft, group))
             except UserError as error:
                 outcomes.append(error)
-        created = iter(self._created(bodies))
-        return [next(created) if outcome is None else outcome for outcome in outcomes]
+        return outcomes
+
+    def _stored(self, bodies: Sequence[Body]) -> Sequence[Stored | ZooscopeError]:
+        outcomes = self._created(bodies)
+        refused = [body for body, outcome in zip(bodies, outcomes, strict=True) if isinstance(outcome, ZooscopeError)]
+        take_back(self._queue, refused)
+        return outcomes
 
     def _created(self, bodies: Sequence[Body]) -> Sequence[Stored | ZooscopeError]:
         try:
@@ -105,23 +118,10 @@ class Accepting:
         group.turns[kind, owner] = priority
         return new_body(request, draft.ert_seconds, draft.input_size, priority, now())
 
-    def _enter(self, stored: Sequence[Stored]) -> list[Stored | ZooscopeError]:
-        """Queue them; a job that the queue does not take is forgotten."""
-        entered = put_entries(self._queue, self._tokens, self._jobs, stored)
-        return [
-            self._withdrawn(one, outcome) if isinstance(outcome, ZooscopeError) else outcome
-            for one, outcome in zip(stored, entered, strict=True)
-        ]
 
-    def _withdrawn(self, stored: Stored, error: ZooscopeError) -> Stored | ZooscopeError:
-        try:
-            self._jobs.remove(stored.id, stored.revision)
-        except RevisionConflict:
-            # Somebody queued it all the same, so it is accepted.
-            try:
-                return self._jobs.get(stored.id)
-            except ZooscopeError as gone:
-                return gone
-        except ZooscopeError as other:
-            return other
-        return error
+def _each(
+    outcomes: Sequence[Body | ZooscopeError], act: Callable[[Sequence[Body]], Sequence[Done | ZooscopeError]]
+) -> list[Done | ZooscopeError]:
+    """What becomes of all that have not failed yet, with the errors of the others in their places."""
+    done = iter(act([one for one in outcomes if not isinstance(one, ZooscopeError)]))
+    return [one if isinstance(one, ZooscopeError) else next(done) for one in outcomes]

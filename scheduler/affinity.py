@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator
 
 from scheduler.contract import Claim
+from zoo.turns import REQUESTS
 
 FREE, PROMISED, BUSY = "free", "promised", "busy"
 
@@ -46,7 +47,8 @@ class Waiting:
 
     def rest(self, seconds: float) -> None:
         """Wait for the bell, up to so many seconds."""
-        select.select([self.wake], [], [], seconds)
+        with REQUESTS.away():
+            select.select([self.wake], [], [], seconds)
 
     def close(self) -> None:
         os.close(self.wake)

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import greenstalk
 
 from zoo.errors import Unavailable
+from zoo.turns import REQUESTS
 
 CONNECT_SECONDS = 2.0
 COMMAND_SECONDS = 5.0
@@ -173,7 +174,8 @@ class Connection:
         if isinstance(self._socket, WakeableSocket):
             self._socket.wake = wake
         try:
-            return self.client.reserve(timeout=seconds)
+            with REQUESTS.away():
+                return self.client.reserve(timeout=seconds)
         except greenstalk.TimedOutError:
             return None
         finally:

@@ -17,7 +17,7 @@ from scheduler.contract import FINAL_STATES
 from scheduler.job_fields import FIELDS
 from scheduler.queue import Handle
 from zoo.documents import DocumentMissing, Documents, Page, Query, RevisionConflict, Stored, Write
-from zoo.errors import Unavailable, UserError, ZooscopeError
+from zoo.errors import Unavailable, UserError
 from zoo.identifiers import is_uuid, new_uuid
 
 log = logging.getLogger(__name__)
@@ -210,39 +210,10 @@ class Jobs:
             return replaced
         raise JobContended(f"The job {uuid} is being changed by too many at once.", "Try again.")
 
-    def change_all(self, changes: Sequence[tuple[Stored, Transition]]) -> list[Stored | ZooscopeError]:
-        """As `change` for several documents as they were just written, in one go; JobMissing in the place of one that
-        is gone.
-        """
-        writes: dict[str, Write] = {}
-        for known, transition in changes:
-            body = _copied(known.body)
-            if transition(body) is not False:
-                _account_blobs(body)
-                writes[known.id] = Write(known.id, body, known.revision, known.body)
-        lasting = any(_lasts(write.before or {}, write.body) for write in writes.values())
-        written = dict(zip(writes, self._documents.write(COLLECTION, list(writes.values()), lasting), strict=True))
-        return [self._changed_to(known, transition, written.get(known.id)) for known, transition in changes]
-
-    def _changed_to(
-        self, known: Stored, transition: Transition, outcome: Stored | UserError | None
-    ) -> Stored | ZooscopeError:
-        """What came of a change whose write ended so; without a write the document stays as it is `known`."""
-        if isinstance(outcome, Stored):
-            self._changed(known.id)
-            _log_news(known.body["history"], outcome.body)
-        elif outcome is not None:
-            # Somebody was quicker.
-            try:
-                return self.change(known.id, transition)
-            except (JobMissing, JobContended) as error:
-                return error
-        return outcome or known
-
-    def remove(self, uuid: str, revision: str | None = None) -> None:
-        """Delete the document; with `revision`, raises RevisionConflict when it has changed since."""
+    def remove(self, uuid: str) -> None:
+        """Delete the document."""
         try:
-            self._documents.delete(COLLECTION, uuid, revision)
+            self._documents.delete(COLLECTION, uuid)
         except DocumentMissing:
             return
         self._changed(uuid)

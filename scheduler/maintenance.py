@@ -138,9 +138,6 @@ class Maintenance:
 
     def _set_right(self, stored: Stored) -> None:
         body, handle = stored.body, handle_of(stored.body)
-        if handle is None and now() - body["created_at"] < self._settings.claim_seconds:
-            # Its submission is probably still on the way; a second entry would be harmless, but useless.
-            return
         lies = self._queue.look(handle, stored.id)
         if _sound(body, lies):
             return

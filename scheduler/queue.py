@@ -161,6 +161,17 @@ class Queue:
                 outcomes += [error] * len(alike)
         return outcomes
 
+    def stop_waiting(self, handles: Sequence[Handle]) -> None:
+        """Make delayed jobs ready. Those of an earlier run of beanstalkd become so when their time has come."""
+
+        def use(connection: Connection) -> None:
+            # One that is not found is ready already. Answered, they are ready for certain, whatever beanstalkd suffers.
+            ours = [handle for handle in handles if handle.broker == connection.broker]
+            for kicked in connection.exchange(*(b"kick-job %d" % handle.job_id for handle in ours)):
+                kicked.says(b"KICKED")
+
+        self.run(use)
+
     @contextlib.contextmanager
     def reserving(self, tubes: Sequence[str], seconds: int, wake: int | None = None) -> Iterator[Reserved | None]:
         """The next job of `tubes`, or None when none came within `seconds`, or before `wake`, a file descriptor, became

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from itsdangerous import BadSignature, TimestampSigner, URLSafeTimedSerializer
+from itsdangerous import BadSignature, TimedSerializer, TimestampSigner, URLSafeTimedSerializer
+from itsdangerous.encoding import base64_encode
 
 from scheduler.clock import now
 from zoo.errors import UserError
@@ -30,6 +31,12 @@ class _Signer(TimestampSigner):
         return int(now())
 
 
+class _Serializer(URLSafeTimedSerializer):
+    def dump_payload(self, obj: Any) -> bytes:
+        """Without trying to compress it, which takes as long as all the rest."""
+        return base64_encode(TimedSerializer.dump_payload(self, obj))
+
+
 def _claims(body: Mapping[str, Any]) -> dict[str, Any]:
     model = body["model"]
     return {
@@ -44,7 +51,7 @@ class Tokens:
     """Makes and checks tokens with one key; `hours` is how long a token is good for."""
 
     def __init__(self, key: bytes | str, hours: float) -> None:
-        self._serializer = URLSafeTimedSerializer(key, salt=SALT, signer=_Signer)
+        self._serializer = _Serializer(key, salt=SALT, signer=_Signer)
         self._seconds = round(hours * 3600)
 
     def make(self, body: Mapping[str, Any]) -> str:

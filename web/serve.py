@@ -17,10 +17,10 @@ import signal
 import socket
 import struct
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 import psutil
@@ -31,6 +31,7 @@ from gunicorn.workers.gthread import _DEFER, ThreadWorker
 from web.children import die_with_parent
 from zoo import log_lines
 from zoo.settings import Settings, read_settings
+from zoo.turns import REQUESTS
 
 KEEPALIVE_SECONDS = 5
 # For requests under way when a server is asked to end, such as uploads; long polls and streams end by themselves.
@@ -42,9 +43,13 @@ IDLE_CLIENT_SECONDS = 60
 # For the rest of a request that was answered before its end, so that the answer is not cut off (RFC 9112, 9.6).
 LINGER_SECONDS = 2
 LINGER_BYTES = 65536
-# Programs send their next request as soon as they have an answer: a thread waits for it so long, while half of them
-# have nothing to do, and saves handing the client over to the thread that waits for all of them, and back.
+# Programs send their next request as soon as they have an answer: a thread waits for it so long, and saves handing the
+# client over to the thread that waits for all of them, and back. While other clients wait for a thread, this one goes
+# behind them: when it is first in line again, its next request is there.
 STAY_MILLISECONDS = 5
+AGAIN = object()
+# New clients are left to the replicas on the same socket for so long, while all threads of this one are busy.
+LEAVE_SECONDS = 0.02
 # gunicorn's largest request line; the query itself is limited by web.security.
 REQUEST_LINE_BYTES = 8190
 
@@ -135,8 +140,48 @@ class PatientWorker(ThreadWorker):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self._busy = 0
-        self._counted = threading.Lock()
+        # Clients that have a thread or wait for one, and since when a new one is left to others.
+        self._served = 0
+        self._left_since: float | None = None
+
+    def enqueue_req(self, conn: Any) -> None:
+        self._served += 1
+        self._line_up(conn)
+
+    def _line_up(self, conn: Any) -> None:
+        self.tpool.submit(self.handle, conn).add_done_callback(partial(self._handled, conn))
+
+    def _handled(self, conn: Any, done: Future[Any]) -> None:
+        """Called in the thread that served the client."""
+        if self.alive and not done.cancelled() and not done.exception() and done.result() is AGAIN:
+            self._line_up(conn)
+        else:
+            self.method_queue.defer(self.finish_request, conn, done)
+
+    def accept(self, listener: Any) -> None:
+        """Take a new client, or leave it for a moment: of processes that accept from one socket, the first to wake
+        would take nearly all.
+        """
+        if self._served < self.cfg.threads:
+            super().accept(listener)
+            return
+        self._left_since = time.monotonic()
+        # gunicorn looks at the socket while it has fewer connections than it may have.
+        self.worker_connections = 0
+
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        if self._left_since is None:
+            super().wait_for_and_dispatch_events(timeout)
+            return
+        super().wait_for_and_dispatch_events(min(timeout, LEAVE_SECONDS))
+        waited = time.monotonic() - self._left_since >= LEAVE_SECONDS
+        if not waited and self._served >= self.cfg.threads:
+            return
+        self._left_since, self.worker_connections = None, self.cfg.worker_connections
+        if self.alive and waited:
+            # Nobody else took it, if it is still there.
+            for listener in self.sockets:
+                super().accept(listener)
 
     def handle(self, conn: Any) -> Any:
         if not conn.initialized and not conn.data_ready and not conn.wait_for_data(FIRST_DATA_SECONDS):
@@ -144,30 +189,27 @@ class PatientWorker(ThreadWorker):
                 return _DEFER
             if not conn.wait_for_data(KEEPALIVE_SECONDS):
                 return False
-        limit = struct.pack("ll", IDLE_CLIENT_SECONDS, 0)
-        # In the kernel rather than by settimeout, which would make a peek at the socket wait as well.
-        conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
-        conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
-        with self._counted:
-            self._busy += 1
-        try:
-            kept = super().handle(conn)
-            while kept is True and self._next_comes(conn):
-                kept = super().handle(conn)
-        finally:
-            with self._counted:
-                self._busy -= 1
+        if not conn.initialized:
+            limit = struct.pack("ll", IDLE_CLIENT_SECONDS, 0)
+            # In the kernel rather than by settimeout, which would make a peek at the socket wait as well.
+            conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+            conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+        elif not _read_ahead(conn) and not _says(conn, 0):
+            return True
+        kept = self._answer(conn)
+        while kept is True and self.alive and not _read_ahead(conn):
+            if self._served > self.cfg.threads:
+                return AGAIN
+            if not _says(conn, STAY_MILLISECONDS):
+                break
+            kept = self._answer(conn)
         if kept is False:
             self._linger(conn.sock)
         return kept
 
-    def _next_comes(self, conn: Any) -> bool:
-        """Whether the client's next request has begun to arrive by the time that may be waited for it."""
-        if not self.alive or conn.is_http2 or 2 * self._busy > self.cfg.threads or conn.parser.unreader.buf.getvalue():
-            return False
-        waiting = select.poll()
-        waiting.register(conn.sock, select.POLLIN)
-        return bool(waiting.poll(STAY_MILLISECONDS))
+    def _answer(self, conn: Any) -> Any:
+        with REQUESTS.turn():
+            return super().handle(conn)
 
     @staticmethod
     def _linger(client: socket.socket) -> None:
@@ -182,10 +224,23 @@ class PatientWorker(ThreadWorker):
             client.shutdown(socket.SHUT_RDWR)
 
     def finish_request(self, conn: Any, fs: Future[Any]) -> None:
+        self._served -= 1
         if not self.alive and not fs.cancelled() and not fs.exception() and fs.result() is _DEFER:
             self.enqueue_req(conn)  # asked to end in between
             return
         super().finish_request(conn, fs)
+
+
+def _read_ahead(conn: Any) -> bool:
+    """Whether gunicorn has read more than a request, so that the socket does not tell when the next one is there."""
+    return bool(conn.is_http2 or conn.parser.unreader.buf.getvalue())
+
+
+def _says(conn: Any, milliseconds: int) -> bool:
+    """Whether a client says something, or hangs up, within so long."""
+    waiting = select.poll()
+    waiting.register(conn.sock, select.POLLIN)
+    return bool(waiting.poll(milliseconds))
 
 
 def main() -> None:

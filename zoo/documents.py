@@ -108,7 +108,8 @@ class Query:
 
     def check(self) -> None:
         """Raise `BadQuery` when a limit is passed."""
-        if len(self.text) > MAXIMUM_QUERY_TEXT or len(words_of_text(self.text)) > MAXIMUM_QUERY_WORDS:
+        text = self.text
+        if text and (len(text) > MAXIMUM_QUERY_TEXT or len(words_of_text(text)) > MAXIMUM_QUERY_WORDS):
             raise BadQuery("The search text is too long.", f"Use at most {MAXIMUM_QUERY_WORDS} words.")
         if not 0 <= self.size <= MAXIMUM_PAGE_SIZE:
             raise BadQuery(f"The page size is {self.size}.", f"Give a number from 0 to {MAXIMUM_PAGE_SIZE}.")

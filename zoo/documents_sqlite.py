@@ -39,7 +39,7 @@ from zoo.errors import UserError
 from zoo.identifiers import new_uuid
 from zoo.sqlite_declared import DeclaredCollection
 from zoo.sqlite_file import SqliteFile
-from zoo.sqlite_group import are_alike, write_alike
+from zoo.sqlite_group import are_new, create_all
 from zoo.sqlite_search import run_query
 from zoo.sqlite_words import text_table
 
@@ -120,8 +120,8 @@ class SqliteDocuments:
         new = [Stored(one.id, json.loads(text), new_uuid()) for one, text in zip(writes, texts, strict=True)]
 
         def write(connection: sqlite3.Connection) -> list[Stored | UserError]:
-            if (declared := self._declared.get(collection)) is not None and are_alike(declared, writes):
-                return write_alike(connection, declared, writes, texts, new)
+            if (declared := self._declared.get(collection)) is not None and are_new(declared, writes):
+                return create_all(connection, declared, texts, new)
             outcomes: list[Stored | UserError] = []
             for one, text, stored in zip(writes, texts, new, strict=True):
                 try:

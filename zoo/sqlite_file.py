@@ -21,7 +21,7 @@ from zoo.documents import DocumentsUnavailable
 from zoo.errors import ZooscopeError
 
 BUSY_SECONDS = 15.0
-BUSY_PAUSE_SECONDS = 0.0005
+BUSY_PAUSE_SECONDS = 0.0001
 CACHED_STATEMENTS = 256
 # Pages of the write-ahead log after which it is carried over into the file: what one commit in many waits for.
 CHECKPOINT_PAGES = 4000

@@ -27,16 +27,6 @@ def insert(connection: sqlite3.Connection, table: str, columns: Sequence[str], r
         connection.execute(f"INSERT INTO {table} ({names}) VALUES {marks}", _flat(piece))
 
 
-def update(connection: sqlite3.Connection, table: str, key: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
-    """Set the columns of the rows with these keys; each row of `rows` has the key first."""
-    sets = ", ".join(f"{column} = new.column{number}" for number, column in enumerate(columns, 2))
-    for piece in _pieces(rows):
-        marks = _marks(len(columns) + 1, len(piece))
-        connection.execute(
-            f"UPDATE {table} SET {sets} FROM (VALUES {marks}) AS new WHERE {table}.{key} = new.column1", _flat(piece)
-        )
-
-
 def _pieces(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
     first = 0
     for size in SIZES:

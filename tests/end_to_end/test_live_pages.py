@@ -28,9 +28,11 @@ PICTURE = np.zeros((64, 64), np.uint8)
 def web_server(data: Path) -> psutil.Process:
     """The process that serves this data folder."""
     for process in psutil.Process().children(recursive=True):
-        ours = "web.serve" in process.cmdline() and process.environ().get("ZOOSCOPE_DATA") == str(data)
-        if ours and process.children():
-            return process
+        # Browsers leave processes behind that have ended and are asked nothing any more.
+        with contextlib.suppress(psutil.Error):
+            ours = "web.serve" in process.cmdline() and process.environ().get("ZOOSCOPE_DATA") == str(data)
+            if ours and process.children():
+                return process
     raise AssertionError("no web server runs")
 
 

@@ -12,6 +12,7 @@ from scheduler_parts import Parts, Worker
 
 from scheduler import contract
 from scheduler.connection import Connection, QueueDown, QueueFull
+from scheduler.entering import WAIT_SECONDS
 from scheduler.jobs import handle_of
 from scheduler.limits import TooManyJobs
 from scheduler.queue import Handle, Put
@@ -73,17 +74,53 @@ def test_what_no_document_can_hold_does_not_keep_the_others_out(parts: Parts) ->
     assert parts.scheduler.status()["queued"] == 2
 
 
-def test_a_disk_that_fills_up_half_way_makes_no_job_twice(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The documents are stored and the entries queued; where they lie cannot be written down."""
+def test_what_no_document_can_hold_leaves_no_entry(parts: Parts, bare: greenstalk.Client) -> None:
+    parts.scheduler.submit_all([parts.request(settings={"note": "\ud800"}), parts.request("bob")])
+    stats = bare.stats()
+    assert (stats["current-jobs-ready"], stats["current-jobs-delayed"]) == (1, 0)
+
+
+def test_a_disk_that_is_full_leaves_no_entry(
+    parts: Parts, bare: greenstalk.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The entries are queued; the documents cannot be stored."""
 
     def full(*_: object) -> None:
         raise DiskFull(parts.settings.data)
 
+    monkeypatch.setattr(parts.scheduler._jobs, "create_all", full)
+    with pytest.raises(DiskFull):
+        parts.scheduler.submit_all([parts.request(), parts.request("bob")])
+    assert [parts.scheduler.jobs_of(owner).total for owner in ("ada", "bob")] == [0, 0]
+    assert bare.stats()["current-jobs-ready"] + bare.stats()["current-jobs-delayed"] == 0
+
+
+def test_jobs_that_cannot_be_handed_out_at_once_are_accepted_all_the_same(
+    parts: Parts, worker: Worker, bare: greenstalk.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut(*_: object) -> None:
+        raise ConnectionResetError("cut")
+
     with monkeypatch.context() as patched:
-        patched.setattr(parts.scheduler._jobs, "change_all", full)
-        with pytest.raises(DiskFull):
-            parts.scheduler.submit_all([parts.request(), parts.request("bob")])
-    assert [parts.scheduler.jobs_of(owner).total for owner in ("ada", "bob")] == [1, 1]
+        patched.setattr(Connection, "exchange", cut)
+        uuid = parts.submit()
+    bare.use("zooscope.preview")
+    waiting = bare.stats_job(bare.peek_delayed())
+    assert waiting["delay"] == WAIT_SECONDS
+    assert worker.reserve() is None
+    # Its time has come.
+    bare.kick_job(waiting["id"])
+    assert worker.claim().uuid == uuid
+
+
+def test_an_entry_of_an_earlier_run_of_beanstalkd_is_not_made_ready(parts: Parts) -> None:
+    queue = parts.scheduler._queue
+    (handle,) = queue.put_all([Put("some", b"one", 1, 30.0)])
+    assert isinstance(handle, Handle)
+    queue.stop_waiting([replace(handle, broker="an earlier run")])
+    assert queue.stats()["current-jobs-delayed"] == 1
+    queue.stop_waiting([handle, replace(handle, job_id=999_999)])
+    assert queue.stats()["current-jobs-delayed"] == 0
 
 
 def test_the_limit_counts_what_comes_in_the_same_request(parts: Parts) -> None:

@@ -93,6 +93,7 @@ def test_a_broker_stopped_while_a_job_is_put_keeps_no_job_that_was_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It finds the put in its socket when it goes on, and obeys."""
+    monkeypatch.setattr("scheduler.entering.WAIT_SECONDS", 1.0)
     before(monkeypatch, Connection, "put_all", stop)
     with pytest.raises(QueueDown):
         parts.submit()

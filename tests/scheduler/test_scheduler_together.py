@@ -132,3 +132,43 @@ def test_of_a_group_that_is_stopped_the_others_are_done_again() -> None:
         gate.go_on.set()
         assert [one.result() for one in told] == [[20], [], [60]]
     assert interrupted == [4]
+
+
+def test_a_group_waits_for_as_many_as_the_last_one_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate, _ = together_with([2], [4], [6])
+    together: Together[int, int] = Together(gate.act)
+    together._last = 2
+    monkeypatch.setattr("scheduler.together.COMPANY_SECONDS", 20.0)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(together.do, [8])
+        waiting_behind(together, 1)
+        assert together.do([10]) == [100]
+        assert first.result() == [80]
+    assert gate.groups[-1] == [8, 10]
+    # In vain, and then no longer.
+    monkeypatch.setattr("scheduler.together.COMPANY_SECONDS", 0.01)
+    assert together.do([12]) == [120]
+    monkeypatch.setattr("scheduler.together.COMPANY_SECONDS", 20.0)
+    assert together.do([14]) == [140]
+
+
+def test_a_thread_that_is_stopped_while_it_waits_for_company_leaves_the_others_to_go_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gate, _ = together_with([2])
+    together: Together[int, int] = Together(gate.act)
+    together._last = 3
+    with ThreadPoolExecutor(1) as pool:
+        others = []
+
+        def stopped(_: float) -> bool:
+            monkeypatch.undo()
+            others.append(pool.submit(together.do, [4]))
+            waiting_behind(together, 2)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(together._complete, "wait", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            together.do([13])
+        assert others[0].result() == [40]
+    assert gate.groups[-1] == [4]

@@ -10,6 +10,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ import psutil
 import pytest
 from web_helpers import png
 
-from web.serve import PatientWorker
+from web.serve import AGAIN, PatientWorker
 from web.up import listen
 from zoo.settings import Settings
 
@@ -56,8 +57,8 @@ class Live:
 
     def clients(self) -> set[int]:
         """The ports of those whose connections the server holds."""
-        [worker] = psutil.Process(self.pid).children()
-        return {one.raddr.port for one in worker.net_connections() if one.raddr}
+        workers = psutil.Process(self.pid).children()
+        return {one.raddr.port for worker in workers for one in worker.net_connections() if one.raddr}
 
 
 @pytest.fixture(scope="module")
@@ -181,22 +182,117 @@ def test_more_clients_than_threads_that_never_stop_asking_are_all_answered(live:
         assert list(pool.map(ask, range(12))) == [[200] * 20] * 12
 
 
-def test_a_thread_stays_with_a_client_only_while_others_have_nothing_to_do() -> None:
+@pytest.fixture
+def replicas(tmp_path: Path) -> Iterator[list[Live]]:
+    """Two servers of two threads on one socket."""
+    settings = Settings(data=tmp_path, free_disk_bytes=0, seed_folder=tmp_path, web_threads=2)
+    with listen("127.0.0.1", 0) as listener, contextlib.ExitStack() as stack:
+        descriptor, port = listener.fileno(), listener.getsockname()[1]
+        command = [sys.executable, "-m", "web.serve", "--fd", str(descriptor)]
+        started = [
+            stack.enter_context(
+                subprocess.Popen(command, pass_fds=[descriptor], env=os.environ | settings.environment())
+            )
+            for _ in range(2)
+        ]
+        try:
+            yield [Live(port, tmp_path, process.pid) for process in started]
+        finally:
+            for process in started:
+                process.terminate()
+
+
+def held(replicas: list[Live], count: int) -> list[int]:
+    """How many of `count` clients that are slow to send an image each server has, as soon as it has one of them all."""
+    port = replicas[0].port
+    with contextlib.ExitStack() as stack:
+        for number in range(1, count + 1):
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
+            client.sendall(upload_head("Content-Length: 300000") + b"\x89PNG")
+            found = counted(replicas, number)
+    counted(replicas, 0)
+    return found
+
+
+def counted(replicas: list[Live], total: int) -> list[int]:
+    """How many clients each server has, as soon as they have so many together."""
+    deadline = time.monotonic() + 60.0
+    while sum(found := [len(one.clients()) for one in replicas]) != total:
+        assert time.monotonic() < deadline, f"the servers have {found} clients"
+    return found
+
+
+def test_clients_are_spread_over_the_replicas_of_a_socket(replicas: list[Live]) -> None:
+    # Both serve.
+    assert any(all(held(replicas, 4)) for _ in range(200))
+    # On a busy machine one may be too late for its share now and then; without the rule they are even in two of five.
+    assert sum(held(replicas, 4) == [2, 2] for _ in range(20)) >= 15
+
+
+@pytest.fixture
+def said() -> Iterator[tuple[Any, Any, socket.socket]]:
+    """A server of four threads with as many clients, one of them, and what speaks for that one; each byte it says is
+    answered as a request.
+    """
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        read_ahead = io.BytesIO()
-        parser = SimpleNamespace(unreader=SimpleNamespace(buf=read_ahead))
-        client = SimpleNamespace(sock=ours, is_http2=False, parser=parser)
+        parser = SimpleNamespace(unreader=SimpleNamespace(buf=io.BytesIO()))
+        client = SimpleNamespace(sock=ours, is_http2=False, parser=parser, initialized=True, answered=0)
         worker: Any = object.__new__(PatientWorker)
-        worker.cfg, worker.alive, worker._busy = SimpleNamespace(threads=4), True, 2
-        assert not worker._next_comes(client)
-        theirs.sendall(b"GET")
-        assert worker._next_comes(client)
-        worker._busy = 3
-        assert not worker._next_comes(client)
-        worker._busy, worker.alive = 1, False
-        assert not worker._next_comes(client)
-        # What was read ahead does not make the socket readable; gunicorn sees to it.
-        worker.alive = True
-        read_ahead.write(b"GET")
-        assert not worker._next_comes(client)
+        worker.cfg, worker.alive, worker._served = SimpleNamespace(threads=4), True, 4
+
+        def answer(conn: Any) -> bool:
+            conn.answered += len(conn.sock.recv(1))
+            return True
+
+        worker._answer = answer
+        yield worker, client, theirs
+
+
+def test_a_thread_answers_what_a_client_says_in_a_row(said: tuple[Any, Any, socket.socket]) -> None:
+    worker, client, theirs = said
+    theirs.sendall(b"123")
+    assert worker.handle(client) is True
+    assert client.answered == 3
+    # Nothing more.
+    assert worker.handle(client) is True
+    assert client.answered == 3
+
+
+def test_a_client_goes_behind_others_that_wait(said: tuple[Any, Any, socket.socket]) -> None:
+    worker, client, theirs = said
+    theirs.sendall(b"123")
+    worker._served = 5
+    assert worker.handle(client) is AGAIN
+    assert client.answered == 1
+
+
+def test_a_thread_does_not_stay_when_the_server_is_to_end_or_gunicorn_has_read_ahead(
+    said: tuple[Any, Any, socket.socket],
+) -> None:
+    worker, client, theirs = said
+    theirs.sendall(b"123")
+    worker.alive = False
+    assert worker.handle(client) is True
+    worker.alive = True
+    client.parser.unreader.buf.write(b"GET")
+    assert worker.handle(client) is True
+    assert client.answered == 2
+
+
+def test_what_gunicorn_has_read_ahead_is_answered_though_the_socket_says_nothing(
+    said: tuple[Any, Any, socket.socket],
+) -> None:
+    worker, client, _ = said
+    client.parser.unreader.buf.write(b"GET")
+    worker._answer = lambda _: client.parser.unreader.buf.truncate(0) == 0
+    assert worker.handle(client) is True
+    assert not client.parser.unreader.buf.getvalue()
+
+
+def test_requests_sent_at_once_are_answered_one_after_another(live: Live) -> None:
+    asked = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    last = asked.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    status, body = live.send(asked * 5 + last)
+    assert status == 200
+    assert body.count(b"HTTP/1.1 200 OK") == 5

@@ -20,6 +20,7 @@ from web.api.jobs import known_job
 from web.job_view import view, worth_telling
 from web.service import Service, service
 from zoo.errors import Unavailable
+from zoo.turns import REQUESTS
 
 blueprint = Blueprint("api_events", __name__)
 
@@ -69,7 +70,8 @@ def _stream(parts: Service, job: dict[str, Any], viewer: str | None, seen: str) 
             yield ": still here\n\n"
             spoke = time.monotonic()
         try:
-            job = parts.scheduler.events.wait(job["uuid"], job["revision"], WAIT_SECONDS) or job
+            with REQUESTS.away():
+                job = parts.scheduler.events.wait(job["uuid"], job["revision"], WAIT_SECONDS) or job
         except JobMissing:
             yield "event: gone\ndata: {}\n\n"
             return
