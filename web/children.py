@@ -46,6 +46,7 @@ class Child:
         self.replaces = replaces
         self.process: subprocess.Popen[bytes] | None = None
         self.old: subprocess.Popen[bytes] | None = None
+        self.replace_again = False
         self.started = 0.0
         self.delay = FIRST_DELAY_SECONDS
         self.due: float | None = None
@@ -67,8 +68,12 @@ class Child:
         self.due = None
 
     def replace(self) -> None:
-        """Start a new process beside the running one, unless that is going on already."""
-        if self.process is None or self.process.poll() is not None or (self.old and self.old.poll() is None):
+        """Start a new process beside the running one; while that is going on, once more afterwards."""
+        if self.old is not None and self.old.poll() is None:
+            self.replace_again = True
+            return
+        self.replace_again = False
+        if self.process is None or self.process.poll() is not None:
             return
         self.old = self.process
         self.start()
@@ -77,6 +82,8 @@ class Child:
         """Plan a restart after a crash and restart when it is due; returns a sentence when there is news."""
         if self.old is not None and self.old.poll() is not None:
             self.old = None
+            if self.replace_again:
+                self.replace()
         if self.due is not None:
             if now >= self.due:
                 self.start()

@@ -52,6 +52,34 @@ def test_a_child_that_ignores_sigterm_is_killed_with_its_session() -> None:
     assert not _runs(grandchild)
 
 
+def test_a_child_asked_to_be_replaced_while_it_is_being_replaced_is_replaced_once_more() -> None:
+    patient = child("import signal; signal.pause()")
+    patient.replaces = "--replaces"
+    patient.start()
+    try:
+        first = patient.process
+        assert first is not None
+        for _ in range(3):
+            patient.replace()
+        second = patient.process
+        assert second is not None
+        assert second.args[-2:] == ["--replaces", str(first.pid)]  # type: ignore[index]
+        patient.check(time.monotonic())
+        assert patient.process is second
+        first.terminate()
+        first.wait()
+        patient.check(time.monotonic())
+        third = patient.process
+        assert third is not None
+        assert third.args[-1] == str(second.pid)  # type: ignore[index]
+        second.terminate()
+        second.wait()
+        patient.check(time.monotonic())
+        assert patient.process is third
+    finally:
+        patient.stop(5)
+
+
 def _runs(pid: int) -> bool:
     try:
         with open(f"/proc/{pid}/stat") as stat:  # noqa: PTH123
