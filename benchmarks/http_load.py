@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import selectors
 import socket
-import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,42 +35,57 @@ def request_bytes(url: str, method: str, headers: Mapping[str, str], body: bytes
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
+class _Client:
+    """A connection that sends its requests one after another, and what became of them."""
+
+    def __init__(self, address: tuple[str, int], requests: list[bytes]) -> None:
+        self.socket = socket.create_connection(address, timeout=ANSWER_SECONDS)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.seconds: list[float] = []
+        self.status = self.answer = b""
+        self._requests = iter(requests)
+        self._asked = 0.0
+
+    def ask(self) -> bool:
+        """Send the next request, if there is one."""
+        request = next(self._requests, None)
+        if request is None:
+            return False
+        self._asked = time.perf_counter()
+        self.socket.sendall(request)
+        return True
+
+    def read(self) -> None:
+        self.status, self.answer = _read(self.socket)
+        self.seconds.append(time.perf_counter() - self._asked)
+
+
 def load(url: str, requests_of: list[list[bytes]], expected: bytes = b"201") -> Load:
     """Send each list of requests down a connection of its own, one after another; raises RuntimeError for any answer
-    of another status than `expected`."""
+    of another status than `expected`.
+
+    One thread for all of them: threads would take the interpreter, and the processor, from each other.
+    """
     where = urlsplit(url)
-    taken: list[float] = []
-    last: list[bytes] = [b""]
-    wrong: list[bytes] = []
-    ready = threading.Barrier(len(requests_of) + 1)
-
-    def send(requests: list[bytes]) -> None:
-        mine = []
-        with socket.create_connection((where.hostname or "", where.port or 80), timeout=ANSWER_SECONDS) as connection:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            ready.wait()
-            for request in requests:
-                started = time.perf_counter()
-                connection.sendall(request)
-                status, answer = _read(connection)
-                mine.append(time.perf_counter() - started)
-                if status != expected:
-                    wrong.append(status + b" " + answer[:300])
-                    break
-            last[0] = answer
-        taken.extend(mine)
-
-    threads = [threading.Thread(target=send, args=(requests,)) for requests in requests_of]
-    for thread in threads:
-        thread.start()
-    ready.wait()
-    started = time.perf_counter()
-    for thread in threads:
-        thread.join()
-    whole = time.perf_counter() - started
-    if wrong:
-        raise RuntimeError(f"the server answered {wrong[0]!r}")
-    return Load(len(taken) / whole, sorted(taken), last[0])
+    with contextlib.ExitStack() as stack, selectors.DefaultSelector() as answering:
+        clients = [_Client((where.hostname or "", where.port or 80), requests) for requests in requests_of]
+        for client in clients:
+            stack.enter_context(client.socket)
+            answering.register(client.socket, selectors.EVENT_READ, client)
+        started = time.perf_counter()
+        busy = sum(client.ask() for client in clients)
+        while busy:
+            answered = answering.select(ANSWER_SECONDS)
+            if not answered:
+                raise TimeoutError(f"the server did not answer within {ANSWER_SECONDS:g} s")
+            for key, _ in answered:
+                key.data.read()
+                if key.data.status != expected:
+                    raise RuntimeError(f"the server answered {key.data.status + b' ' + key.data.answer[:300]!r}")
+                busy -= not key.data.ask()
+        whole = time.perf_counter() - started
+    taken = sorted(seconds for client in clients for seconds in client.seconds)
+    return Load(len(taken) / whole, taken, clients[0].answer)
 
 
 def _read(connection: socket.socket) -> tuple[bytes, bytes]:

@@ -19,8 +19,7 @@ import struct
 import sys
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future
-from functools import partial
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import psutil
@@ -29,6 +28,7 @@ from gunicorn.glogging import Logger
 from gunicorn.workers.gthread import _DEFER, ThreadWorker
 
 from web.children import die_with_parent
+from web.crew import Crew
 from zoo import log_lines
 from zoo.settings import Settings, read_settings
 from zoo.turns import REQUESTS
@@ -144,17 +144,26 @@ class PatientWorker(ThreadWorker):
         self._served = 0
         self._left_since: float | None = None
 
+    def get_thread_pool(self) -> ThreadPoolExecutor:
+        """As many threads again as serve clients: for those that wait meanwhile."""
+        pool = ThreadPoolExecutor(2 * self.cfg.threads)
+        self._crew: Crew[Any] = Crew(pool, self.cfg.threads, self._serve)
+        REQUESTS.on_leaving, REQUESTS.on_coming_back = self._crew.left, self._crew.back
+        return pool
+
     def enqueue_req(self, conn: Any) -> None:
         self._served += 1
-        self._line_up(conn)
+        self._crew.line_up(conn)
 
-    def _line_up(self, conn: Any) -> None:
-        self.tpool.submit(self.handle, conn).add_done_callback(partial(self._handled, conn))
-
-    def _handled(self, conn: Any, done: Future[Any]) -> None:
-        """Called in the thread that served the client."""
-        if self.alive and not done.cancelled() and not done.exception() and done.result() is AGAIN:
-            self._line_up(conn)
+    def _serve(self, conn: Any) -> None:
+        """Called in a thread of the crew."""
+        done: Future[Any] = Future()
+        try:
+            done.set_result(self.handle(conn))
+        except BaseException as error:
+            done.set_exception(error)
+        if self.alive and not done.exception() and done.result() is AGAIN:
+            self._crew.line_up(conn)
         else:
             self.method_queue.defer(self.finish_request, conn, done)
 
@@ -198,7 +207,7 @@ class PatientWorker(ThreadWorker):
             return True
         kept = self._answer(conn)
         while kept is True and self.alive and not _read_ahead(conn):
-            if self._served > self.cfg.threads:
+            if self._crew.has_line:
                 return AGAIN
             if not _says(conn, STAY_MILLISECONDS):
                 break

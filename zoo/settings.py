@@ -64,7 +64,7 @@ SETTINGS = (
     Setting(
         "hosts", (), _names, "Host names answered to, with commas; empty: any, or only localhost when listening on it."
     ),
-    Setting("web_threads", 32, int, "Threads of the web server: requests, long polls and event streams at once."),
+    Setting("web_threads", 32, int, "Web server threads that answer at once; others stand in for those that wait."),
     Setting("event_streams", 16, int, "Server-sent event streams at once; beyond them pages fall back to polling."),
     Setting("beanstalkd", "", str, "host:port of a running beanstalkd; empty: `up` starts its own."),
     Setting("elasticsearch", "", str, "URL of an Elasticsearch 8 for the documents; empty: SQLite in the data folder."),

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 
 class _Turn:
@@ -42,6 +42,9 @@ class Turns:
         self._current: _Turn | None = None
         self._waiting: deque[_Turn] = deque()
         self._mine = threading.local()
+        # Called in a thread that has a turn and begins to wait for others, and when it waits no more.
+        self.on_leaving: Callable[[], None] = _nothing
+        self.on_coming_back: Callable[[], None] = _nothing
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
@@ -61,9 +64,11 @@ class Turns:
             yield
             return
         self._end()
+        self.on_leaving()
         try:
             yield
         finally:
+            self.on_coming_back()
             self._begin()
 
     def _begin(self) -> None:
@@ -89,6 +94,10 @@ class Turns:
         self._current = self._waiting.popleft() if self._waiting else None
         if self._current is not None:
             self._current.begin()
+
+
+def _nothing() -> None:
+    pass
 
 
 # Those of the requests to this process.

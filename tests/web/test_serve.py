@@ -231,15 +231,13 @@ def test_clients_are_spread_over_the_replicas_of_a_socket(replicas: list[Live]) 
 
 @pytest.fixture
 def said() -> Iterator[tuple[Any, Any, socket.socket]]:
-    """A server of four threads with as many clients, one of them, and what speaks for that one; each byte it says is
-    answered as a request.
-    """
+    """A server, one of its clients, and what speaks for that one; each byte it says is answered as a request."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         parser = SimpleNamespace(unreader=SimpleNamespace(buf=io.BytesIO()))
         client = SimpleNamespace(sock=ours, is_http2=False, parser=parser, initialized=True, answered=0)
         worker: Any = object.__new__(PatientWorker)
-        worker.cfg, worker.alive, worker._served = SimpleNamespace(threads=4), True, 4
+        worker.alive, worker._crew = True, SimpleNamespace(has_line=False)
 
         def answer(conn: Any) -> bool:
             conn.answered += len(conn.sock.recv(1))
@@ -262,7 +260,7 @@ def test_a_thread_answers_what_a_client_says_in_a_row(said: tuple[Any, Any, sock
 def test_a_client_goes_behind_others_that_wait(said: tuple[Any, Any, socket.socket]) -> None:
     worker, client, theirs = said
     theirs.sendall(b"123")
-    worker._served = 5
+    worker._crew.has_line = True
     assert worker.handle(client) is AGAIN
     assert client.answered == 1
 

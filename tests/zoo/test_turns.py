@@ -107,3 +107,17 @@ def test_an_error_ends_a_turn() -> None:
         raise ValueError
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(lambda: turns.turn().__enter__()).result(LONG) is None
+
+
+def test_who_leaves_its_turn_to_wait_says_so_and_that_it_is_back() -> None:
+    turns, told = Turns(LONG), []
+    turns.on_leaving, turns.on_coming_back = lambda: told.append("left"), lambda: told.append("back")
+    with turns.away():
+        pass
+    assert told == []
+    with turns.turn():
+        with turns.away():
+            told.append("away")
+        with pytest.raises(ValueError, match="wrong"), turns.away():
+            raise ValueError("wrong")
+    assert told == ["left", "away", "back", "left", "back"]
