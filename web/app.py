@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from flask import Flask, Request
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -69,6 +70,15 @@ class UploadRequest(Request):
         super().close()
 
 
+class Application(Flask):
+    """Flask, without a look at every function of every request whether it is a coroutine: none is."""
+
+    request_class = UploadRequest
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        return func
+
+
 def create_app(
     settings: Settings,
     documents: Documents | None = None,
@@ -96,8 +106,7 @@ def create_app(
     parts.uploads_folder.mkdir(exist_ok=True)
     parts.renders_folder.mkdir(exist_ok=True)
 
-    app = Flask("web")
-    app.request_class = UploadRequest
+    app = Application("web")
     app.extensions["zooscope"] = parts
     app.json.sort_keys = False  # type: ignore[attr-defined]
     errors.register(app)

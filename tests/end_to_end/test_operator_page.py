@@ -38,6 +38,8 @@ class Office:
         page.keyboard.type(self.token)
         page.keyboard.press("Enter")
         expect(page.locator("#operator")).to_be_visible()
+        # Until then a form is sent as without a script.
+        page.wait_for_load_state()
         return page
 
 
