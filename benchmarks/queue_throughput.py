@@ -1,10 +1,10 @@
 """Submissions a second through the HTTP API, beside the HTTP server alone, bare beanstalkd, and the disk.
 
 There are four threads, in one process or in two replicas on one socket, and others in the place of those that wait. The
-API of services names a region that is
-stored already, one job or a list of them in a request; the public one of browsers cuts it out of an uploaded image and
-stores it, a different one each time. The HTTP server alone reads the same body and answers the same, and does nothing.
-beanstalkd alone is given the same entries by as many connections, on the same disk.
+API of services names a region that is stored already, one job or a list of them in a request; the public one of
+browsers cuts it out of an uploaded image and stores it, a different one each time. The HTTP server alone reads the same
+body and answers the same, and does nothing. beanstalkd alone is given the same entries by as many connections, on the
+same disk.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from scheduler.job_fields import FIELDS
 from scheduler.queue import Handle
 from zoo.documents import DocumentMissing, Documents, Page, Query, RevisionConflict, Stored, Write
 from zoo.errors import Unavailable, UserError
-from zoo.identifiers import is_uuid, new_uuid
+from zoo.identifiers import is_uuid, new_ordered_uuid
 
 log = logging.getLogger(__name__)
 
@@ -66,14 +66,14 @@ class JobRequest:
     rerun_of: str | None = None
     # A keyed hash of the network address it came from; empty: not known, or not limited.
     address: str = ""
-    # Of a submission that may come twice, as `scheduler.resubmission.uuid_for` gives it; None: a new random one.
+    # Of a submission that may come twice, as `scheduler.resubmission.uuid_for` gives it; None: a new one.
     uuid: str | None = None
 
 
 def new_body(request: JobRequest, ert_seconds: float, input_size: int, priority: int, now: float) -> Body:
     """The document of a job that is accepted now and not yet queued; `priority` as `scheduler.fairness` gives it."""
     return {
-        "uuid": request.uuid or new_uuid(),
+        "uuid": request.uuid or new_ordered_uuid(),
         "kind": request.kind,
         "state": "queued",
         "owner": request.owner,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import secrets
+import time
 import unicodedata
 import uuid
 from pathlib import PurePosixPath
@@ -27,6 +29,16 @@ class BadIdentifier(UserError):
 def new_uuid() -> str:
     """A random (version 4) UUID as 32 lower-case hexadecimal digits: 122 bits that nobody can guess."""
     return uuid.uuid4().hex
+
+
+def new_ordered_uuid() -> str:
+    """As `new_uuid`, but later ones are greater (version 7, RFC 9562): milliseconds, and 74 bits nobody can guess.
+
+    Documents that are kept under such ids, one after another, lie beside each other in every index.
+    """
+    drawn = secrets.randbits(74)
+    milliseconds = time.time_ns() // 1_000_000
+    return f"{milliseconds << 80 | 7 << 76 | drawn >> 62 << 64 | 2 << 62 | drawn & 2**62 - 1:032x}"
 
 
 def is_uuid(text: str) -> bool:

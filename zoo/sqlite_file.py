@@ -23,6 +23,8 @@ from zoo.errors import ZooscopeError
 BUSY_SECONDS = 15.0
 BUSY_PAUSE_SECONDS = 0.0001
 CACHED_STATEMENTS = 256
+# Of the one connection that writes: its pages of every index of a large collection, so that they are not read again.
+WRITER_CACHE_KIB = 16 * 1024
 # Pages of the write-ahead log after which it is carried over into the file: what one commit in many waits for.
 CHECKPOINT_PAGES = 4000
 
@@ -139,6 +141,7 @@ class SqliteFile:
             self._check_open()
         if self._writer is None:
             self._writer = self._connect(waits=False)
+            self._writer.execute(f"PRAGMA cache_size = -{WRITER_CACHE_KIB}")
             self._synchronous = ""
         connection = self._writer
         wanted = "FULL" if any(write.lasting for write in batch) else "NORMAL"

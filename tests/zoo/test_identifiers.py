@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
 import unicodedata
+import uuid
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -16,6 +19,7 @@ from zoo.identifiers import (
     is_sha256,
     is_slug,
     is_uuid,
+    new_ordered_uuid,
     new_uuid,
     safe_file_name,
 )
@@ -25,6 +29,22 @@ def test_uuids_are_random_and_of_one_form() -> None:
     made = {new_uuid() for _ in range(1000)}
     assert len(made) == 1000
     assert all(is_uuid(uuid) and uuid[12] == "4" for uuid in made)
+
+
+def test_ordered_uuids_are_of_version_7_and_later_ones_greater() -> None:
+    made = []
+    for _ in range(5):
+        before = time.time_ns() // 1_000_000
+        several = {uuid.UUID(new_ordered_uuid()) for _ in range(200)}
+        after = time.time_ns() // 1_000_000
+        assert len(several) == 200
+        assert all(one.version == 7 and one.variant == uuid.RFC_4122 for one in several)
+        assert all(before <= one.int >> 80 <= after for one in several)
+        made.append(several)
+        while time.time_ns() // 1_000_000 == after:
+            pass
+    for earlier, later in pairwise(made):
+        assert max(one.hex for one in earlier) < min(one.hex for one in later)
 
 
 @pytest.mark.parametrize("text", ["", "a" * 31, "a" * 33, "A" * 32, "g" * 32, "a" * 32 + "\n", "../" + "a" * 29])
