@@ -49,8 +49,11 @@ def put_waiting(queue: Queue, tokens: Tokens, bodies: Sequence[Body]) -> list[Bo
 
 def hand_out(queue: Queue, stored: Sequence[Stored | ZooscopeError]) -> None:
     """The entries of those that have their documents now need not wait any more."""
-    with _later():
-        queue.stop_waiting([handle for one in stored if isinstance(one, Stored) and (handle := handle_of(one.body))])
+    handles = [handle for one in stored if isinstance(one, Stored) and (handle := handle_of(one.body))]
+    # A queue that took none is not asked again, which may last as long as the first time.
+    if handles:
+        with _later():
+            queue.stop_waiting(handles)
 
 
 def take_back(queue: Queue, bodies: Sequence[Body]) -> None:

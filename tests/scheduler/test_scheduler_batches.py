@@ -113,6 +113,19 @@ def test_jobs_that_cannot_be_handed_out_at_once_are_accepted_all_the_same(
     assert worker.claim().uuid == uuid
 
 
+def test_a_queue_that_took_nothing_is_not_asked_again(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def down(*_: object) -> None:
+        asked.append(1)
+        raise QueueDown("It is away.")
+
+    monkeypatch.setattr(parts.scheduler._queue, "run", down)
+    with pytest.raises(QueueDown):
+        parts.submit()
+    assert len(asked) == 1
+
+
 def test_an_entry_of_an_earlier_run_of_beanstalkd_is_not_made_ready(parts: Parts) -> None:
     queue = parts.scheduler._queue
     (handle,) = queue.put_all([Put("some", b"one", 1, 30.0)])
